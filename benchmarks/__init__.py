@@ -1,0 +1,1 @@
+"""kgraph beside its peers; `python -m benchmarks --help`."""

@@ -1,0 +1,259 @@
+"""A program bound to memory: buffers for given sizes, the driver's table, and runs.
+
+The table holds addresses only: of kernels, of their pointer arrays, of their sizes.  All arrays that it points into are kept by the
+executable, so they live as long as it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kgraph.codegen.cpu.driver import Loop, Run, ScheduleBuilder, Sink, Slot, Source
+from kgraph.codegen.cpu.kernel import EmittedKernel
+from kgraph.codegen.cpu.writer import quantity
+from kgraph.codegen.memory import Arena, Buffer, Copy, Place, place_buffers
+from kgraph.codegen.program import Array, Executable
+from kgraph.errors import InternalError
+from kgraph.ir.dims import Dim, DimLike, evaluate_shape
+from kgraph.ir.graph import Graph, Node, Value
+from kgraph.ir.types import itemsize, numpy_dtype
+
+if TYPE_CHECKING:
+    from kgraph.codegen.cpu.target import CpuProgram
+
+__all__ = ["CpuExecutable"]
+
+_ALIGN = 64
+
+
+def _aligned(size: int) -> Array:
+    """`size` zeroed bytes on a 64-byte boundary."""
+    raw = np.zeros(size + _ALIGN, np.uint8)
+    offset = -raw.ctypes.data % _ALIGN
+    return raw[offset : offset + size]
+
+
+class CpuExecutable(Executable):
+    """A `CpuProgram` with memory for one set of sizes."""
+
+    def __init__(self, program: CpuProgram, dims: Mapping[str, int], params: Mapping[str, Array]) -> None:
+        super().__init__(program.graph, dims)
+        self.program = program
+        self.params = dict(params)
+        graph = program.scheduled
+        self._sizes: dict[DimLike, int] = {}
+        self._inputs = {
+            value.name: _typed(_aligned(self._bytes(value)), value, self.dims) for value in program.graph.inputs
+        }
+        self._constants: list[Array] = []
+        self._bases: dict[Buffer, int] = {}
+        self.arena = self._place()
+        self._table = _Table(self, program)
+        self._table.write(graph)
+        self._table.finish(program.plan.copies_after.get(None, []))
+        self._outputs = [self._view(value) for value in graph.outputs]
+        self._run = Run(program.driver, self._table.schedule, batch=self.batch)
+        self._loops: dict[tuple[Any, ...], Run] = {}
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+    def size(self, dim: DimLike) -> int:
+        """The number that a size stands for in this executable."""
+        if not isinstance(dim, Dim):
+            return dim
+        found = self._sizes.get(dim)
+        if found is None:
+            found = self._sizes[dim] = dim.evaluate(self.dims)
+        return found
+
+    def _bytes(self, value: Value) -> int:
+        return self.size(value.type.volume) * itemsize(value.dtype)
+
+    def _place(self) -> Arena:
+        """Allocate the arena: planned buffers, then the kernels' temporaries, which live for one kernel each."""
+        plan = self.program.plan
+        spans = [(self.size(buffer.bytes), buffer.first, buffer.last) for buffer in plan.buffers]
+        self._temporary_at: dict[tuple[Node, int], int] = {}
+        for node, kernel in self.program.kernels.items():
+            at = plan.kernel_position[node]
+            for number, temporary in enumerate(kernel.temporaries):
+                self._temporary_at[node, number] = len(spans)
+                spans.append((quantity(temporary.volume, self.size) * itemsize(temporary.dtype), at, at))
+        arena = place_buffers(spans)
+        self._memory = _aligned(arena.bytes)
+        base = self._memory.ctypes.data
+        for buffer, offset in zip(plan.buffers, arena.offsets, strict=False):
+            self._bases[buffer] = base + offset
+        self._temporaries = {key: base + arena.offsets[k] for key, k in self._temporary_at.items()}
+        for value, place in plan.places.items():
+            self._locate(value, place.buffer)
+        return arena
+
+    def _locate(self, value: Value, buffer: Buffer) -> None:
+        if buffer in self._bases or buffer.kind == "arena":
+            return
+        if buffer.kind == "input":
+            self._bases[buffer] = self._inputs[buffer.name].ctypes.data
+        elif buffer.kind == "param":
+            self._bases[buffer] = self.params[buffer.name].ctypes.data
+        else:
+            producer = value.producer
+            if producer is None or producer.op.name != "constant":
+                raise InternalError(f"no memory for {value!r}")
+            array = np.ascontiguousarray(producer.attrs["value"], numpy_dtype(value.dtype))
+            self._constants.append(array)
+            self._bases[buffer] = array.ctypes.data
+
+    def address(self, place: Place, dtype: str) -> int:
+        """Address of the first element of a place (before any loop moves it)."""
+        return self._bases[place.buffer] + self.size(place.offset) * itemsize(dtype)
+
+    def temporary(self, node: Node, number: int) -> int:
+        """Address of a kernel's temporary."""
+        return self._temporaries[node, number]
+
+    def _view(self, value: Value) -> Array:
+        """The array of a graph output; outputs are row-major buffers of their own."""
+        place = self.program.plan.places[value]
+        start = self.address(place, value.dtype) - self._memory.ctypes.data
+        return _typed(self._memory[start : start + self._bytes(value)], value, self.dims)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+    def input(self, name: str) -> Array:
+        """The buffer of an input."""
+        return self._inputs[name]
+
+    def output(self, index: int) -> Array:
+        """A view of an output; valid until the next run."""
+        return self._outputs[index]
+
+    def run(self) -> None:
+        """Run once."""
+        self._run.run(1)
+
+    def run_steps(
+        self,
+        sources: Mapping[str, Array],
+        index: Array | None,
+        first: int,
+        steps: int,
+        sinks: Sequence[Array] | None = None,
+    ) -> None:
+        """The native loop: gather rows, run, keep results, `steps` times without Python in between."""
+        arrays = [*sources.values(), *(sinks or ())]
+        key = (tuple(sources), *(array.ctypes.data for array in arrays), first if sinks else 0)
+        run = self._loops.get(key)
+        if run is None:
+            if len(self._loops) > 16:
+                self._loops.clear()
+            run = self._loops[key] = self._prepare(sources, sinks or (), first)
+        done = run.run(steps, first=first, index=index)
+        if done != steps:
+            fault = self._table.schedule.fault
+            raise InternalError(f"the run ended after {done} of {steps} steps", got=f"fault {fault.tolist()}")
+
+    def _prepare(self, sources: Mapping[str, Array], sinks: Sequence[Array], first: int) -> Run:
+        gathered = []
+        for name, array in sources.items():
+            staging = self._inputs[name]
+            row = array.strides[0] if array.ndim else array.itemsize
+            gathered.append(Source(array.ctypes.data, len(array), row, staging.ctypes.data))
+        kept = []
+        for result, array in zip(self._outputs, sinks, strict=False):
+            start = array.ctypes.data + first * array.strides[0]
+            kept.append(Sink(result.ctypes.data, start, result.nbytes))
+        return Run(self.program.driver, self._table.schedule, batch=self.batch, sources=gathered, sinks=kept)
+
+    def time_kernels(self) -> Callable[[], dict[str, tuple[int, int]]]:
+        """Measure every kernel from now on; call the result for {kernel: (nanoseconds, calls)}."""
+        timings = self._table.schedule.time_entries()
+
+        def read() -> dict[str, tuple[int, int]]:
+            found: dict[str, tuple[int, int]] = {}
+            for entry, name in self._table.names.items():
+                spent, calls = found.get(name, (0, 0))
+                found[name] = (spent + int(timings[entry, 0]), calls + int(timings[entry, 1]))
+            return found
+
+        return read
+
+
+def _typed(raw: Array, value: Value, dims: Mapping[str, int]) -> Array:
+    return raw.view(numpy_dtype(value.dtype)).reshape(evaluate_shape(value.shape, dims))
+
+
+class _Table:
+    """Writes the driver's table for one executable."""
+
+    def __init__(self, executable: CpuExecutable, program: CpuProgram) -> None:
+        self.exe, self.program, self.plan = executable, program, program.plan
+        self.builder = ScheduleBuilder()
+        self.keep: list[Array] = []
+        self.loops: dict[Node, Loop] = {}
+        self.scratch = 0
+        self.names: dict[int, str] = {}
+
+    def write(self, graph: Graph) -> None:
+        """Entries for one level of the schedule."""
+        for node in graph.nodes:
+            if node.op.name == "scan":
+                self._loop(node)
+            elif node in self.program.kernels:
+                self._kernel(node, self.program.kernels[node])
+
+    def finish(self, copies: Sequence[Copy]) -> None:
+        """Copy what could not be written in place, and close the table."""
+        for copy in copies:
+            self._copy(copy)
+        self.schedule = self.builder.finish(scratch=self.scratch)
+        self.schedule.keep.extend(self.keep)
+
+    def _kernel(self, node: Node, kernel: EmittedKernel) -> None:
+        exe = self.exe
+        values = [*node.operands, *node.results]
+        places = [self.plan.places[value] for value in values]
+        pointers = np.zeros(len(values) + len(kernel.temporaries), np.int64)
+        for k, (value, place) in enumerate(zip(values, places, strict=True)):
+            pointers[k] = exe.address(place, value.dtype)
+            self._move(pointers.ctypes.data + 8 * k, int(pointers[k]), place, itemsize(value.dtype))
+        for number in range(len(kernel.temporaries)):
+            pointers[len(values) + number] = exe.temporary(node, number)
+        self.keep.append(pointers)
+        sizes = [quantity(q, exe.size) for q in kernel.sizes]
+        self.scratch = max(self.scratch, quantity(kernel.scratch, exe.size))
+        for phase in kernel.phases:
+            dims = np.array([phase.number, *sizes], np.int64)
+            self.keep.append(dims)
+            tasks = quantity(phase.tasks, exe.size)
+            if tasks == 0:
+                continue
+            entry = self.builder.call(
+                self.program.functions[node], pointers.ctypes.data, dims.ctypes.data, tasks, parallel=tasks > 1
+            )
+            self.names[entry] = kernel.name
+
+    def _move(self, cell: int, start: int, place: Place, size: int) -> None:
+        """Let the loops around move a pointer: the innermost directly, an outer one by its start."""
+        target: int | Slot = cell
+        for walk in reversed(place.walks):
+            # A place walked by several loops starts where all of them start.
+            begin = start + sum(self.exe.size(w.start) for w in place.walks) * size
+            target = self.loops[walk.loop].slot(target, begin, self.exe.size(walk.step) * size)
+
+    def _loop(self, node: Node) -> None:
+        for copy in self.plan.copies_before.get(node, []):
+            self._copy(copy)
+        self.loops[node] = self.builder.begin_loop(self.exe.size(node.attrs["length"]))
+        self.write(node.regions[0])
+        for copy in self.plan.copies_in_loop.get(node, []):
+            self._copy(copy)
+        self.builder.end_loop()
+
+    def _copy(self, copy: Copy) -> None:
+        if copy.target.walks or copy.source.walks:
+            raise InternalError("a copy between kernels moves with a loop")
+        target, source = (self.exe.address(place, "u8") for place in (copy.target, copy.source))
+        if target != source:
+            self.builder.copy(target, source, self.exe.size(copy.bytes))

@@ -1,0 +1,56 @@
+"""From a scheduled graph to kernel sources: one entry per family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from kgraph.codegen.cpu.elementwise import (
+    emit_cols,
+    emit_concat,
+    emit_cumsum,
+    emit_map,
+    emit_pool_grad,
+    emit_rows,
+    emit_scatter,
+)
+from kgraph.codegen.cpu.kernel import EmittedKernel, KernelContext
+from kgraph.codegen.cpu.products import emit_conv, emit_gemm, emit_wgrad
+from kgraph.codegen.memory import MemoryPlan
+from kgraph.ir.graph import Graph, Node
+
+__all__ = ["FAMILIES", "emit_kernels", "kernels_of"]
+
+FAMILIES: dict[str, Callable[[KernelContext], EmittedKernel]] = {
+    "map": emit_map,
+    "rows": emit_rows,
+    "cols": emit_cols,
+    "gemm": emit_gemm,
+    "conv": emit_conv,
+    "conv_wgrad": emit_wgrad,
+    "pool_grad": emit_pool_grad,
+    "scatter": emit_scatter,
+    "cumsum": emit_cumsum,
+    "concat": emit_concat,
+}
+
+
+def kernels_of(graph: Graph) -> Iterator[Node]:
+    """The kernels of a schedule in program order, those of loop bodies included."""
+    for node in graph.nodes:
+        if node.op.name == "kernel":
+            yield node
+        for region in node.regions if node.op.name == "scan" else ():
+            yield from kernels_of(region)
+
+
+def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
+    """Emit every kernel of a schedule; a kernel with nothing to do (a concatenation in place) is left out."""
+    layouts = plan.layouts()
+    emitted: dict[Node, EmittedKernel] = {}
+    for node in kernels_of(graph):
+        if node.attrs["family"] == "concat" and all(value in plan.written_in_place for value in node.operands):
+            continue
+        ctx = KernelContext(node, layouts, plan.takes_over.get(node, {}))
+        ctx.in_place = {k for k, value in enumerate(node.operands) if value in plan.written_in_place}
+        emitted[node] = FAMILIES[node.attrs["family"]](ctx)
+    return emitted

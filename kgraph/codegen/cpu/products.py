@@ -1,0 +1,278 @@
+"""Kernels around the tile library: matrix products and convolutions with the elementwise work that follows them.
+
+The library writes the raw product of a block into the memory of the first result of its type; the elementwise work then runs
+over the same block while it is in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kgraph.codegen.cpu.elementwise import write_map
+from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase
+from kgraph.codegen.cpu.tilelib import conv_scratch, gemm_scratch, wgrad_tasks
+from kgraph.codegen.cpu.writer import CeilDiv
+from kgraph.codegen.loops import BufferRef, Layout, contiguous
+from kgraph.errors import UnsupportedError
+from kgraph.ir.dims import DimLike, shape_volume
+from kgraph.ir.graph import Node, Value
+
+__all__ = ["emit_conv", "emit_gemm", "emit_wgrad"]
+
+TASK_FLOPS = 2_000_000
+"""Arithmetic in a task of a product: some 20 microseconds."""
+
+Evaluate = Callable[[DimLike], int]
+
+
+def _anchor(ctx: KernelContext, op: str) -> Node:
+    return next(node for node in ctx.region.nodes if node.op.name == op)
+
+
+def _raw_buffer(ctx: KernelContext, raw: Value) -> BufferRef:
+    """Where the product is written before the elementwise work: a result's own memory if one fits, else a temporary."""
+    for value, buffer in zip(ctx.region.outputs, ctx.results, strict=True):
+        if value is raw:
+            return buffer
+    for value, buffer in zip(ctx.region.outputs, ctx.results, strict=True):
+        if value.type == raw.type and buffer.layout[-1] == 1:
+            return buffer
+    return ctx.temporary(raw.dtype, raw.type.volume, contiguous(raw.shape))
+
+
+def _others(ctx: KernelContext, raw: Value) -> list[int]:
+    return [k for k, value in enumerate(ctx.region.outputs) if value is not raw]
+
+
+def _supported(dtype: str, node: Node) -> None:
+    if dtype not in ("f32", "f64"):
+        raise UnsupportedError(
+            f"{node.op.name} of {dtype} has no native kernel", where=str(node.loc), fix="cast the operands to f32"
+        )
+
+
+def _matrix_strides(layout: Layout, transposed: bool) -> tuple[DimLike, DimLike]:
+    row, column = layout[-2], layout[-1]
+    return (column, row) if transposed else (row, column)
+
+
+def emit_gemm(ctx: KernelContext) -> EmittedKernel:
+    """`matmul`, any transposes, with or without leading batch axes."""
+    node = _anchor(ctx, "matmul")
+    raw = node.results[0]
+    _supported(raw.dtype, node)
+    w = ctx.writer
+    a, b = (ctx.operands[value] for value in node.operands)
+    c = _raw_buffer(ctx, raw)
+    *_, m, n = raw.shape
+    k = node.operands[0].shape[-2 if node.attrs["transpose_a"] else -1]
+    batch = shape_volume(raw.shape[:-2])
+    a_row, a_col = _matrix_strides(a.layout, node.attrs["transpose_a"])
+    b_row, b_col = _matrix_strides(b.layout, node.attrs["transpose_b"])
+    cut = _GemmCut(m, n, k)
+    size = {name: w.size(q) for name, q in (("m", m), ("n", n), ("k", k), ("batch", batch))}
+    rows, columns = w.size(cut.rows()), w.size(cut.columns())
+    row_blocks, column_blocks = w.size(cut.row_blocks()), w.size(cut.column_blocks())
+    with w.block("for task in range(begin, end):"):
+        w.line(f"matrix = task // ({row_blocks} * {column_blocks})")
+        w.line(f"block = task % ({row_blocks} * {column_blocks})")
+        w.line(f"i_low = (block // {column_blocks}) * {rows}")
+        w.line(f"i_high = min(i_low + {rows}, {size['m']})")
+        w.line(f"j_low = (block % {column_blocks}) * {columns}")
+        w.line(f"j_high = min(j_low + {columns}, {size['n']})")
+        bytes_ = 4 if raw.dtype == "f32" else 8
+        at_a = (
+            f"p{a.position} + (matrix * {_batch_stride(ctx, a, node.operands[0])} + i_low * {w.size(a_row)}) * {bytes_}"
+        )
+        at_b = (
+            f"p{b.position} + (matrix * {_batch_stride(ctx, b, node.operands[1])} + j_low * {w.size(b_col)}) * {bytes_}"
+        )
+        at_c = f"p{c.position} + (matrix * {_batch_stride(ctx, c, raw)} + i_low * {w.size(c.layout[-2])} + j_low) * {bytes_}"
+        w.line(
+            f'call_symbol("kg_gemm_{raw.dtype}", {at_a}, {w.size(a_row)}, {w.size(a_col)}, {at_b}, {w.size(b_row)}, '
+            f"{w.size(b_col)}, {at_c}, {w.size(c.layout[-2])}, i_high - i_low, j_high - j_low, {size['k']}, 0, scratch)"
+        )
+        _gemm_epilogue(ctx, raw, c)
+    scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
+    tasks = CeilDiv(lambda ev: ev(batch) * cut.row_blocks().compute(ev) * cut.column_blocks().compute(ev), "gemm tasks")
+    return ctx.finish([Phase(0, tasks)], scratch)
+
+
+def _batch_stride(ctx: KernelContext, ref: BufferRef, value: Value) -> str:
+    """Elements from one matrix to the next; leading axes are walked as one, so they must lie evenly."""
+    if value.type.rank == 2:
+        return "0"
+    return ctx.writer.size(ref.layout[-3])
+
+
+def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
+    which = _others(ctx, raw)
+    if not which:
+        return
+    rank = raw.type.rank
+    domain = Domain(raw.shape)
+    tracer = ctx.tracer({raw: c})
+    bounds = {rank - 2: ("i_low", "i_high"), rank - 1: ("j_low", "j_high")}
+    if rank > 2:
+        # One matrix per task: leading axes are unravelled from its number.
+        ctx.writer.line("rest = matrix")
+        for axis in range(rank - 3, -1, -1):
+            extent = ctx.writer.size(raw.shape[axis])
+            ctx.writer.line(f"m{axis} = rest % {extent}")
+            ctx.writer.line(f"rest = rest // {extent}")
+            bounds[axis] = (f"m{axis}", f"m{axis} + 1")
+    write_map(ctx, tracer, domain, which, bounds)
+
+
+class _GemmCut:
+    """How a product is cut into tasks: by rows, and by columns when rows alone give too few; by size only."""
+
+    def __init__(self, m: DimLike, n: DimLike, k: DimLike) -> None:
+        self.m, self.n, self.k = m, n, k
+
+    def _plan(self, evaluate: Evaluate) -> tuple[int, int]:
+        m, n, k = max(1, evaluate(self.m)), max(1, evaluate(self.n)), max(1, evaluate(self.k))
+        wanted = max(1, min(64, 2 * m * n * k // TASK_FLOPS))
+        row_blocks = min(wanted, -(-m // 28))
+        rows = -(-m // row_blocks)
+        column_blocks = min(-(-wanted // -(-m // rows)), -(-n // 64))
+        columns = -(-(-(-n // column_blocks)) // 32) * 32
+        return rows, columns
+
+    def rows(self) -> CeilDiv:
+        return CeilDiv(lambda ev: self._plan(ev)[0], f"gemm rows {self.m}|{self.n}|{self.k}")
+
+    def columns(self) -> CeilDiv:
+        return CeilDiv(lambda ev: self._plan(ev)[1], f"gemm columns {self.m}|{self.n}|{self.k}")
+
+    def row_blocks(self) -> CeilDiv:
+        return CeilDiv(lambda ev: -(-ev(self.m) // self._plan(ev)[0]), f"gemm row blocks {self.m}|{self.n}|{self.k}")
+
+    def column_blocks(self) -> CeilDiv:
+        return CeilDiv(lambda ev: -(-ev(self.n) // self._plan(ev)[1]), f"gemm column blocks {self.m}|{self.n}|{self.k}")
+
+
+# -- convolution ------------------------------------------------------------------------------------------------------
+class _ConvShape:
+    """Sizes and strides of a convolution without padding: x NHWC, kernel HWIO, y NHWC."""
+
+    def __init__(
+        self, node: Node, x: BufferRef, x_value: Value, kernel_shape: tuple[DimLike, ...], y_value: Value
+    ) -> None:
+        self.images, _, _, self.channels = x_value.shape
+        self.kh, self.kw, self.c_in, self.filters = kernel_shape
+        _, self.h_out, self.w_out, _ = y_value.shape
+        (self.sh, self.sw), (self.dh, self.dw) = node.attrs["strides"], node.attrs["dilation"]
+        self.groups: int = node.attrs["groups"]
+        self.c_out = self.filters if self.groups == 1 else self.filters // self.groups
+
+    def arguments(self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str) -> str:
+        """Size and stride arguments of the library's convolutions, after the three addresses."""
+        w = ctx.writer
+        sizes = [
+            *images,
+            rows,
+            w.size(self.w_out),
+            w.size(self.c_in),
+            w.size(self.c_out),
+            w.size(self.kh),
+            w.size(self.kw),
+        ]
+        sizes += [w.size(q) for q in (self.sh, self.sw, self.dh, self.dw)]
+        w_row = self.kw * self.c_in * self.filters
+        strides = [x[2], x[1], x[0], self.filters, self.c_in * self.filters, w_row, y[2], y[1], y[0]]
+        return ", ".join([*sizes, *(w.size(q) for q in strides)])
+
+
+def emit_conv(ctx: KernelContext) -> EmittedKernel:
+    """`conv2d` (already padded): tasks are bands of output rows of an image."""
+    node = _anchor(ctx, "conv2d")
+    raw = node.results[0]
+    _supported(raw.dtype, node)
+    w = ctx.writer
+    x, kernel = (ctx.operands[value] for value in node.operands)
+    y = _raw_buffer(ctx, raw)
+    shape = _ConvShape(node, x, node.operands[0], node.operands[1].shape, raw)
+    per_row = shape.w_out * shape.filters * shape.kh * shape.kw * shape.c_in * 2
+
+    def band(ev: Evaluate) -> int:
+        rows = max(1, ev(shape.h_out))
+        bands = max(1, min(rows, rows * ev(per_row) // TASK_FLOPS))
+        return -(-rows // bands)
+
+    def bands(ev: Evaluate) -> int:
+        return -(-ev(shape.h_out) // band(ev))
+
+    def images(ev: Evaluate) -> int:
+        """Images of a task: several when one is little work."""
+        return max(1, min(ev(shape.images), TASK_FLOPS // max(1, ev(shape.h_out) * ev(per_row))))
+
+    label = f"conv {shape.h_out}|{per_row}|{shape.images}"
+    band_size, band_count = w.size(CeilDiv(band, label + " band")), w.size(CeilDiv(bands, label + " bands"))
+    group_size = w.size(CeilDiv(images, label + " images"))
+    height, total = w.size(shape.h_out), w.size(shape.images)
+    bytes_ = 4 if raw.dtype == "f32" else 8
+    with w.block("for task in range(begin, end):"):
+        w.line(f"n_low = (task // {band_count}) * {group_size}")
+        w.line(f"n_high = min(n_low + {group_size}, {total})")
+        w.line(f"h_low = (task % {band_count}) * {band_size}")
+        w.line(f"h_high = min(h_low + {band_size}, {height})")
+        arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
+        at_x = f"p{x.position} + h_low * {w.size(shape.sh)} * {w.size(x.layout[1])} * {bytes_}"
+        at_y = f"p{y.position} + h_low * {w.size(y.layout[1])} * {bytes_}"
+        call = f'call_symbol("kg_conv2d_{raw.dtype}", {{}}, {{}}, {{}}, {arguments}, scratch)'
+        if shape.groups == 1:
+            w.line(call.format(at_x, f"p{kernel.position}", at_y))
+        else:
+            with w.block(f"for g in range({w.size(shape.groups)}):"):
+                at_x += f" + g * {w.size(shape.c_in)} * {bytes_}"
+                at_w = f"p{kernel.position} + g * {w.size(shape.c_out)} * {bytes_}"
+                w.line(call.format(at_x, at_w, at_y + f" + g * {w.size(shape.c_out)} * {bytes_}"))
+        which = _others(ctx, raw)
+        if which:
+            limits = {0: ("n_low", "n_high"), 1: ("h_low", "h_high")}
+            write_map(ctx, ctx.tracer({raw: y}), Domain(raw.shape), which, limits)
+    tasks = CeilDiv(lambda ev: -(-ev(shape.images) // images(ev)) * bands(ev), label + " tasks")
+    return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))
+
+
+def _conv_scratch(shape: _ConvShape, dtype: str) -> CeilDiv:
+    def compute(ev: Evaluate) -> int:
+        rows = ev(shape.images) * ev(shape.h_out) * ev(shape.w_out)
+        return conv_scratch(ev(shape.kh), ev(shape.kw), ev(shape.c_in), ev(shape.c_out), rows, dtype)
+
+    return CeilDiv(compute, "conv scratch")
+
+
+def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
+    """`conv2d_kernel_grad`: tasks are blocks of the kernel's gradient, each summed over all images in one order."""
+    node = _anchor(ctx, "conv2d_kernel_grad")
+    raw = node.results[0]
+    _supported(raw.dtype, node)
+    w = ctx.writer
+    x, dy = (ctx.operands[value] for value in node.operands)
+    result = ctx.results[0]
+    shape = _ConvShape(node, x, node.operands[0], raw.shape, node.operands[1])
+    bytes_ = 4 if raw.dtype == "f32" else 8
+    images = ("0", w.size(shape.images))
+    arguments = shape.arguments(ctx, x.layout, dy.layout, images, w.size(shape.h_out))
+    call = f'call_symbol("kg_conv2d_wgrad_{raw.dtype}", {{}}, {{}}, {{}}, {arguments}, {{}}, {{}}, scratch)'
+    merged = shape.dw == 1 and shape.groups == 1
+
+    def per_group(ev: Evaluate) -> int:
+        sizes = [ev(q) for q in (shape.kh, shape.kw, shape.c_in, shape.c_out)]
+        return wgrad_tasks(*sizes, merged=merged, dtype=raw.dtype)
+
+    if shape.groups == 1:
+        w.line(call.format(f"p{x.position}", f"p{result.position}", f"p{dy.position}", "begin", "end"))
+    else:
+        count = w.size(CeilDiv(per_group, "wgrad tasks per group"))
+        with w.block("for task in range(begin, end):"):
+            w.line(f"g = task // {count}")
+            w.line(f"t = task % {count}")
+            at_x = f"p{x.position} + g * {w.size(shape.c_in)} * {bytes_}"
+            at_w = f"p{result.position} + g * {w.size(shape.c_out)} * {bytes_}"
+            at_dy = f"p{dy.position} + g * {w.size(shape.c_out)} * {bytes_}"
+            w.line(call.format(at_x, at_w, at_dy, "t", "t + 1"))
+    tasks = CeilDiv(lambda ev: shape.groups * per_group(ev), "wgrad tasks")
+    return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))

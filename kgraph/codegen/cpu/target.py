@@ -1,0 +1,158 @@
+"""The CPU target: schedule, emit, compile (or take from the cache), bind to memory, run.
+
+`compile_program` is the whole road from an IR graph to native code.  Nothing here imports numba unless a kernel has to be compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kgraph.codegen.cpu.binding import CpuExecutable
+from kgraph.codegen.cpu.cache import ObjectCache, default_directory
+from kgraph.codegen.cpu.driver import Driver, load_driver
+from kgraph.codegen.cpu.emit import emit_kernels
+from kgraph.codegen.cpu.kernel import EmittedKernel
+from kgraph.codegen.cpu.objects import host_cpu_key, load_object
+from kgraph.codegen.cpu.tilelib import load_tiles
+from kgraph.codegen.memory import plan_memory
+from kgraph.codegen.options import CompileOptions
+from kgraph.codegen.program import Array, Executable, Program
+from kgraph.codegen.schedule import Boundary, schedule_graph
+from kgraph.config import settings
+from kgraph.ir.graph import Graph, Node
+from kgraph.ir.passes.base import PassContext, run_passes
+from kgraph.ir.passes.pipeline import OPTIMIZE
+
+__all__ = ["CpuProgram", "compile_program"]
+
+EMISSION_VERSION = "1"
+
+
+def compile_program(graph: Graph, options: CompileOptions) -> Program:
+    """Compile a graph for this CPU.
+
+    Raises:
+        UnsupportedError: an op or element type has no kernel; the message names it.
+        CompileError: a kernel could not be compiled.
+    """
+    optimized = graph.copy()
+    if options.optimize and not _is_schedule(graph):
+        dump = options.dump.stage if options.dump else None
+        run_passes(optimized, OPTIMIZE, PassContext(verify=bool(options.verify), dump=dump))
+    if options.dump:
+        options.dump.stage("optimized", str(optimized))
+    if _is_schedule(graph):
+        scheduled, boundaries = graph.copy(), []
+    else:
+        result = schedule_graph(optimized)
+        scheduled, boundaries = result.graph, result.boundaries
+    if options.dump:
+        options.dump.stage("schedule", str(scheduled))
+    return CpuProgram(graph, optimized, scheduled, boundaries, options)
+
+
+def _is_schedule(graph: Graph) -> bool:
+    return graph.attrs.get("stage") == "schedule"
+
+
+class CpuProgram(Program):
+    """A compiled graph: kernels as native code, one driver table per set of sizes."""
+
+    target = "cpu"
+
+    def __init__(
+        self, graph: Graph, optimized: Graph, scheduled: Graph, boundaries: list[Boundary], options: CompileOptions
+    ) -> None:
+        super().__init__(graph)
+        self.stages = {"optimized": optimized, "schedule": scheduled}
+        self.scheduled, self.boundaries, self.options = scheduled, boundaries, options
+        self.plan = plan_memory(scheduled)
+        self.kernels = emit_kernels(scheduled, self.plan)
+        if options.dump:
+            for kernel in self.kernels.values():
+                options.dump.kernel(kernel.name, kernel.header + kernel.source)
+        builder = _Builder()
+        self.compiled_kernels = 0
+        self.driver: Driver = builder.driver()
+        builder.tiles(_float_types(scheduled))
+        self.functions: dict[Node, int] = {}
+        for node, kernel in self.kernels.items():
+            self.functions[node] = builder.function(kernel)
+        self.compiled_kernels = builder.compiled
+
+    def sources(self) -> dict[str, str]:
+        """Source of each kernel with a header that names layers and shapes."""
+        return {kernel.name: kernel.header + kernel.source for kernel in self.kernels.values()}
+
+    def explain(self) -> str:
+        """One line per value that is stored between kernels, with the reason."""
+        lines = [f"{len(self.kernels)} kernels, {len({k.source for k in self.kernels.values()})} distinct"]
+        return "\n".join(lines + [str(boundary) for boundary in self.boundaries])
+
+    def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
+        """Place buffers and write the driver's table."""
+        return CpuExecutable(self, dims, params)
+
+
+def _float_types(graph: Graph) -> set[str]:
+    found: set[str] = set()
+    for node in graph.nodes:
+        for region in node.regions:
+            if node.op.name == "scan":
+                found |= _float_types(region)
+            else:
+                found |= {
+                    n.results[0].dtype for n in region.nodes if n.op.name in ("matmul", "conv2d", "conv2d_kernel_grad")
+                }
+    return found
+
+
+_lock = threading.RLock()
+_functions: dict[str, int] = {}
+
+
+class _Builder:
+    """Gets native code from this process, from the cache on disk, or from the compiler."""
+
+    def __init__(self) -> None:
+        chosen: Any = settings().cache
+        directory = None if chosen == "off" else (chosen or default_directory())
+        self.cache = ObjectCache(directory)
+        self.host = host_cpu_key()
+        self.compiled = 0
+
+    def _get_or_build(self, key: str, build: Callable[[], bytes]) -> bytes:
+        data = self.cache.get(key)
+        if data is None:
+            data = build()
+            self.cache.put(key, data)
+            self.compiled += 1
+        return data
+
+    def driver(self) -> Driver:
+        return load_driver(self._get_or_build)
+
+    def tiles(self, dtypes: set[str]) -> None:
+        for dtype in sorted(dtypes & {"f32", "f64"}):
+            load_tiles(self._get_or_build, dtype)
+
+    def function(self, kernel: EmittedKernel) -> int:
+        """Address of a kernel's native code."""
+        with _lock:
+            address = _functions.get(kernel.source)
+            if address is None:
+                symbol = "kg_" + hashlib.sha256((EMISSION_VERSION + kernel.source).encode()).hexdigest()[:24]
+                key = ObjectCache.key(EMISSION_VERSION + kernel.source, self.host)
+                data = self._get_or_build(key, lambda: _compile(kernel, symbol))
+                address = load_object(data).address(symbol)
+                _functions[kernel.source] = address
+            return address
+
+
+def _compile(kernel: EmittedKernel, symbol: str) -> bytes:
+    from kgraph.codegen.cpu.compile import compile_kernel
+
+    return compile_kernel(kernel.source, "kernel", symbol)

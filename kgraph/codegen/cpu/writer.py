@@ -1,0 +1,291 @@
+"""Prints expressions and loop nests as the Python source of one kernel.
+
+The text is canonical: it names no layer and no size.  Sizes and strides are read from the `dims` table at run time, so kernels
+that differ in them only have one source, are compiled once, and share one object file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kgraph.codegen.loops import Affine, Expr
+from kgraph.ir.dims import DimLike
+from kgraph.ir.types import is_float
+
+__all__ = ["CeilDiv", "Group", "Quantity", "Writer", "expression_text", "quantity"]
+
+
+@dataclass(frozen=True)
+class CeilDiv:
+    """`ceil(volume / (grain // divisor))`-like sizes that no polynomial can say; evaluated when a program is bound."""
+
+    compute: Callable[[Callable[[DimLike], int]], int]
+    label: str
+
+
+Quantity = DimLike | CeilDiv
+
+
+def quantity(value: Quantity, evaluate: Callable[[DimLike], int]) -> int:
+    """The number that a quantity stands for, given how to evaluate a size."""
+    return value.compute(evaluate) if isinstance(value, CeilDiv) else evaluate(value)
+
+
+@dataclass
+class Group:
+    """Loops that are run as one: their addresses step evenly across all of them."""
+
+    loops: list[int]
+    extent: DimLike
+    variable: str
+
+
+@dataclass
+class Writer:
+    """Collects lines, sizes and names of one kernel."""
+
+    lines: list[str] = field(default_factory=list)
+    sizes: list[Quantity] = field(default_factory=list)
+    indent: int = 1
+    groups: list[Group] = field(default_factory=list)
+    scopes: dict[int, int] = field(default_factory=dict)  # buffer position -> alias scope
+    _names: dict[Expr, str] = field(default_factory=dict)
+    _open: list[set[Expr]] = field(default_factory=lambda: [set()])
+    _size_names: dict[object, str] = field(default_factory=dict)
+    replaced: dict[Expr, str] = field(default_factory=dict)  # folds and reloaded values: how to write them
+
+    # -- lines --------------------------------------------------------------------------------------------------------
+    def line(self, text: str) -> None:
+        """Append one line at the current depth."""
+        self.lines.append("    " * self.indent + text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """An indented block; names computed inside are forgotten at its end."""
+        self.line(head)
+        self.indent += 1
+        self._open.append(set())
+        start = len(self.lines)
+        yield
+        if len(self.lines) == start:
+            self.line("pass")
+        self._open.pop()
+        self.indent -= 1
+
+    def forget(self, exprs: Iterable[Expr]) -> None:
+        """Compute these anew when they are next needed."""
+        for scope in self._open:
+            scope.difference_update(exprs)
+
+    # -- sizes --------------------------------------------------------------------------------------------------------
+    def size(self, dim: Quantity) -> str:
+        """The name under which the kernel reads a size from `dims`."""
+        key = ("ceil", dim.label) if isinstance(dim, CeilDiv) else dim
+        name = self._size_names.get(key)
+        if name is None:
+            name = f"s{len(self.sizes)}"
+            self._size_names[key] = name
+            self.sizes.append(dim)
+        return name
+
+    def affine(self, index: Affine) -> str:
+        """An index as Python text."""
+        parts: list[str] = []
+        for group in self.groups:
+            factor = index.factor(group.loops[-1])
+            if factor != 0:
+                parts.append(self._product(group.variable, factor))
+        for variable, factor in index.terms.items():
+            if isinstance(variable, Expr):
+                parts.append(self._product(self.name(variable), factor))
+        if index.const != 0 or not parts:
+            parts.append("0" if index.const == 0 else self.size(index.const))
+        return " + ".join(parts)
+
+    def _product(self, variable: str, factor: DimLike) -> str:
+        return variable if factor == 1 else f"{variable} * {self.size(factor)}"
+
+    # -- expressions --------------------------------------------------------------------------------------------------
+    def name(self, expr: Expr) -> str:
+        """How to write a computed expression."""
+        if expr in self.replaced:
+            return self.replaced[expr]
+        if expr.kind == "literal":
+            return literal_text(str(expr.attrs[0]), expr.dtype)
+        return self._names[expr]
+
+    def is_ready(self, expr: Expr) -> bool:
+        """Whether the expression has a name in an open block."""
+        return expr in self.replaced or expr.kind == "literal" or any(expr in scope for scope in self._open)
+
+    def compute(self, expr: Expr) -> None:
+        """Write the statement that computes `expr`, whose operands are ready."""
+        if self.is_ready(expr):
+            return
+        text = expression_text(expr, self)
+        if expr not in self._names:
+            self._names[expr] = f"v{len(self._names)}"
+        self.line(f"{self._names[expr]} = {text}")
+        self._open[-1].add(expr)
+
+    def pending(self, roots: Iterable[Expr]) -> list[Expr]:
+        """Everything that must be computed for `roots`, operands first."""
+        seen: set[Expr] = set()
+        stack = list(roots)
+        while stack:
+            expr = stack.pop()
+            if expr not in seen and not self.is_ready(expr):
+                seen.add(expr)
+                stack.extend(expr.inputs())
+        return sorted(seen, key=lambda expr: expr.number)
+
+    def nest(
+        self,
+        groups: Sequence[Group],
+        roots: Sequence[Expr],
+        body: Callable[[], None],
+        bounds: tuple[str, str] | None = None,
+    ) -> None:
+        """Loops over `groups`; each needed expression is computed in the outermost loop that it allows; `body` innermost.
+
+        Args:
+            groups: outermost first.
+            roots: what the body reads.
+            body: writes the innermost statements.
+            bounds: range of the first loop when it is not the whole extent.
+        """
+        todo = self.pending(roots)
+        depth = {expr: _depth(expr, groups) for expr in todo}
+
+        def level(position: int) -> None:
+            for expr in todo:
+                if depth[expr] == position:
+                    self.compute(expr)
+            if position == len(groups):
+                body()
+                return
+            group = groups[position]
+            low, high = bounds if bounds and position == 0 else ("", self.size(group.extent))
+            span = f"{low}, {high}" if low else high
+            with self.block(f"for {group.variable} in range({span}):"):
+                level(position + 1)
+
+        level(0)
+
+    def load(self, position: int, dtype: str, address: str) -> str:
+        """Text of a load."""
+        return f"load_{dtype}(p{position}, {address}, {self.scopes[position]})"
+
+    def store(self, position: int, dtype: str, address: str, value: str) -> None:
+        """Write a store."""
+        self.line(f"store_{dtype}(p{position}, {address}, {value}, {self.scopes[position]})")
+
+
+def _depth(expr: Expr, groups: Sequence[Group]) -> int:
+    for position in range(len(groups), 0, -1):
+        if any(loop in expr.loops for loop in groups[position - 1].loops):
+            return position
+    return 0
+
+
+def literal_text(number: str, dtype: str) -> str:
+    """A constant in kernel source."""
+    if dtype == "bool":
+        return number
+    if is_float(dtype):
+        wide = {"inf": "float_inf", "-inf": "-float_inf", "nan": "float_nan"}.get(number, number)
+        return f"to_{dtype}({wide})"
+    return number if dtype == "i64" else f"to_{dtype}({number})"
+
+
+_INFIX = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "add": "+", "sub": "-", "mul": "*"}
+_CALLS = {
+    name: f"m_{name}"
+    for name in "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid softplus erf floor ceil sign pow".split()
+} | {"round": "m_rint", "maximum": "maximum", "minimum": "minimum", "select": "select"}
+
+
+def expression_text(expr: Expr, w: Writer) -> str:
+    """The right-hand side that computes one expression."""
+    args = [w.name(arg) for arg in expr.args]
+    kind, dtype = expr.kind, expr.dtype
+    source = expr.args[0].dtype if expr.args else dtype
+    special = _SPECIAL.get(kind)
+    if special is not None:
+        return special(expr, w, args)
+    if kind in _INFIX:
+        text = f"{args[0]} {_INFIX[kind]} {args[1]}"
+        # Numba widens small integers; the IR does not.
+        return f"to_{dtype}({text})" if dtype not in ("f32", "f64", "i64", "bool") else text
+    if kind in _CALLS and (is_float(source) or kind in ("maximum", "minimum", "select")):
+        return f"{_CALLS[kind]}({', '.join(args)})"
+    rule = _INTEGER.get(kind) if not is_float(source) else None
+    rule = rule or _FLOAT.get(kind)
+    if rule is None:
+        raise KeyError(f"no CPU emission for op {kind} on {source}")
+    text = rule.format(*args, t=source)
+    return f"to_{dtype}({text})" if dtype not in ("f32", "f64", "i64", "bool") else text
+
+
+def _load(expr: Expr, w: Writer, args: list[str]) -> str:
+    position, address = expr.attrs
+    assert isinstance(position, int) and isinstance(address, Affine)
+    return w.load(position, expr.dtype, w.affine(address))
+
+
+def _in_range(expr: Expr, w: Writer, args: list[str]) -> str:
+    index, bound = expr.attrs
+    assert isinstance(index, Affine)
+    text = w.affine(index)
+    return f"select(({text}) >= 0, ({text}) < {w.size(bound)}, False)"  # type: ignore[arg-type]
+
+
+def _cast(expr: Expr, w: Writer, args: list[str]) -> str:
+    return f"to_{expr.dtype}({args[0]})"
+
+
+_SPECIAL: dict[str, Callable[[Expr, Writer, list[str]], str]] = {
+    "load": _load,
+    "in_range": _in_range,
+    "cast": _cast,
+    "index": lambda e, w, a: w.affine(e.attrs[0]) if isinstance(e.attrs[0], Affine) else "",
+    "size": lambda e, w, a: w.size(e.attrs[0]),  # type: ignore[arg-type]
+    "divisible": lambda e, w, a: f"{a[0]} % {w.size(e.attrs[0])} == 0",  # type: ignore[arg-type]
+    "quotient": lambda e, w, a: f"{a[0]} // {w.size(e.attrs[0])}",  # type: ignore[arg-type]
+    "philox_uniform": lambda e, w, a: f"philox_uniform({', '.join(a)})",
+    "logical_and": lambda e, w, a: f"select({_truth(e, 0, a)}, {_truth(e, 1, a)}, False)",
+    "logical_or": lambda e, w, a: f"select({_truth(e, 0, a)}, True, {_truth(e, 1, a)})",
+    "logical_xor": lambda e, w, a: f"{_truth(e, 0, a)} != {_truth(e, 1, a)}",
+    "logical_not": lambda e, w, a: f"select({_truth(e, 0, a)}, False, True)",
+}
+
+
+def _truth(expr: Expr, position: int, args: list[str]) -> str:
+    arg = expr.args[position]
+    return args[position] if arg.dtype == "bool" else f"({args[position]} != 0)"
+
+
+_FLOAT = {
+    "neg": "-{0}",
+    "abs": "m_fabs({0})",
+    "div": "{0} / {1}",
+    # A comparison with NaN is false, so NaN passes through.
+    "relu": "select({0} <= 0, to_{t}(0.0), {0})",
+    "is_nan": "{0} != {0}",
+    "is_finite": "{0} - {0} == 0",
+    "mod": "{0} - m_floor({0} / {1}) * {1}",
+    "floor_div": "m_floor({0} / {1})",
+}
+_INTEGER = {
+    "neg": "-{0}",
+    "abs": "select({0} < 0, -{0}, {0})",
+    "sign": "select({0} > 0, 1, select({0} < 0, -1, 0))",
+    "div": "{0} // {1}",
+    "floor_div": "{0} // {1}",
+    "mod": "{0} % {1}",
+    "is_nan": "False",
+    "is_finite": "True",
+    "pow": "{0} ** {1}",
+}

@@ -1,0 +1,160 @@
+"""Bring an optimised graph into the form that fusion expects.
+
+After this pass: convolutions have no padding (an explicit `pad` stands before them), reductions fold one contiguous run of axes,
+`argmax` looks along the last axis, what a kernel must find in memory is not a mere view, and every output and update is a value
+of its own.  All rewrites keep the meaning; the result is an ordinary graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kgraph.ir.builder import Builder
+from kgraph.ir.dims import Shape
+from kgraph.ir.graph import Graph, Node, Value
+
+__all__ = ["ANCHORS", "INLINE", "is_alias", "is_inline", "normalise"]
+
+# Computed inside whichever kernel reads them: they only move or make up indices.
+INLINE = frozenset({"broadcast_to", "transpose", "slice", "reverse", "split", "iota", "dim_size", "one_hot"})
+# Kernels of their own, around which elementwise work is gathered.
+ANCHORS = frozenset(
+    {"matmul", "conv2d", "conv2d_kernel_grad", "max_pool_grad", "scatter_add", "cumsum", "concat", "scan"}
+)
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(dim for dim in shape if dim != 1)
+
+
+def is_alias(node: Node) -> bool:
+    """A reshape that regroups elements: free in memory, but not expressible as an index map."""
+    return node.op.name == "reshape" and not is_inline(node)
+
+
+def is_inline(node: Node) -> bool:
+    """Whether the node is computed inside its readers (views, indices, reshapes that only add or drop axes of size 1)."""
+    if node.op.name == "reshape":
+        return _without_ones(node.operands[0].shape) == _without_ones(node.results[0].shape)
+    return node.op.name in INLINE
+
+
+# Kernels that walk their operands and results as plain row-major arrays.
+_ROW_MAJOR = frozenset({"scatter_add", "max_pool_grad", "conv2d_kernel_grad", "cumsum", "concat"})
+
+
+def normalise(graph: Graph, *, in_loop: bool = False) -> None:
+    """Rewrite `graph` in place; see the module text.  The body of a loop reads and writes slices, which are not row-major."""
+    for node in graph.nodes:
+        for region in node.regions:
+            normalise(region, in_loop=True)
+    _sweep(graph, _apply_rule)
+    _sweep(graph, lambda b, graph, node: _materialise_operands(b, node, in_loop))
+    _distinct_results(graph, in_loop)
+    graph.remove_dead()
+
+
+def _sweep(graph: Graph, visit: Callable[[Builder, Graph, Node], bool]) -> None:
+    """Rebuild the node list: what `visit` builds comes before the node, which stays unless `visit` says that it is replaced."""
+    rewritten: list[Node] = []
+    b = Builder(graph, into=rewritten)
+    for node in graph.nodes:
+        with b.location(node.loc):
+            if visit(b, graph, node):
+                node.drop_uses()
+            else:
+                rewritten.append(node)
+    graph.nodes = rewritten
+
+
+def _apply_rule(b: Builder, graph: Graph, node: Node) -> bool:
+    rule = _RULES.get(node.op.name)
+    replaced = rule(b, node) if rule else None
+    for old, new in zip(node.results, replaced or (), strict=False):
+        graph.replace(old, new)
+    return replaced is not None
+
+
+def _materialise_operands(b: Builder, node: Node, in_loop: bool) -> bool:
+    """Copy operands that a kernel must find in memory but that are views (in loops also slices, where rows must be whole)."""
+    if node.op.name not in ANCHORS and not is_alias(node):
+        return False
+    row_major = in_loop and (is_alias(node) or node.op.name in _ROW_MAJOR)
+    for position, value in enumerate(node.operands):
+        producer = value.producer
+        sliced = row_major and producer is None
+        if value.literal is not None or sliced or (producer is not None and is_inline(producer)):
+            node.set_operand(position, b.op("stop_gradient", value))
+    return False
+
+
+def _distinct_results(graph: Graph, in_loop: bool) -> None:
+    """Give every output and update a node of its own, so that each can be written where it must end up."""
+    b = Builder(graph)
+    taken: set[Value] = set()
+
+    def own(value: Value) -> Value:
+        producer = value.producer
+        bare = producer is None or is_inline(producer) or is_alias(producer) or producer.op.name in ("scan", "constant")
+        if bare or value in taken or (in_loop and producer is not None and producer.op.name in _ROW_MAJOR):
+            value = b.op("stop_gradient", value)
+        taken.add(value)
+        return value
+
+    graph.updates = [(param, own(value)) for param, value in graph.updates]
+    graph.outputs = [own(value) for value in graph.outputs]
+
+
+# -- rules: (builder, node) -> replacement values, or None to keep the node ------------------------------------------
+def _pad_convolution(b: Builder, node: Node) -> Sequence[Value] | None:
+    padding = node.attrs["padding"]
+    if not any(amount for pair in padding for amount in pair):
+        return None
+    low = (0, *(pair[0] for pair in padding), 0)
+    high = (0, *(pair[1] for pair in padding), 0)
+    x, other = node.operands
+    padded = b.op("pad", x, 0.0, low=low, high=high, interior=(0, 0, 0, 0))
+    attrs = {**node.attrs, "padding": ((0, 0), (0, 0))}
+    return [b.op(node.op.name, padded, other, **attrs)]
+
+
+def _contiguous_runs(axes: Sequence[int], shape: Shape) -> list[list[int]]:
+    """Axes grouped into runs; axes of size 1 in between do not interrupt a run."""
+    runs: list[list[int]] = []
+    for axis in axes:
+        if runs and all(shape[between] == 1 for between in range(runs[-1][-1] + 1, axis)):
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    return runs
+
+
+def _split_reduction(b: Builder, node: Node) -> Sequence[Value] | None:
+    x, axes, keepdims = node.operands[0], node.attrs["axes"], node.attrs["keepdims"]
+    if not axes:
+        return [b.op("stop_gradient", x)]
+    runs = _contiguous_runs(axes, x.shape)
+    if len(runs) == 1:
+        return None
+    value = x
+    for run in reversed(runs):  # trailing runs first: those are rows kernels
+        value = b.op(node.op.name, value, axes=tuple(run), keepdims=True)
+    return [value if keepdims else b.op("reshape", value, shape=node.results[0].shape)]
+
+
+def _argument_last(b: Builder, node: Node) -> Sequence[Value] | None:
+    x = node.operands[0]
+    axis = node.attrs["axis"] % x.type.rank
+    if axis == x.type.rank - 1:
+        return None
+    perm = tuple(d for d in range(x.type.rank) if d != axis) + (axis,)
+    moved = b.op("stop_gradient", b.op("transpose", x, perm=perm))
+    return [b.op(node.op.name, moved, axis=x.type.rank - 1)]
+
+
+_RULES: dict[str, Callable[[Builder, Node], Sequence[Value] | None]] = {
+    "conv2d": _pad_convolution,
+    "conv2d_kernel_grad": _pad_convolution,
+    **{name: _split_reduction for name in ("sum", "max", "min", "prod")},
+    **{name: _argument_last for name in ("argmax", "argmin")},
+}

@@ -1,0 +1,48 @@
+"""What a compilation may be told: `CompileOptions`.
+
+Holds values only.  The environment (`kgraph.config`) gives the defaults; what is set here goes before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kgraph.codegen.dump import Dump
+from kgraph.config import settings
+
+__all__ = ["CompileOptions"]
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """Choices of one compilation; None means what the environment says.
+
+    Attributes:
+        label: names the compilation in files and messages, e.g. `mlp.train`; empty: the name of the graph.
+        verify: verify the graph before and after each pass (`KGRAPH_VERIFY`).
+        num_threads: most threads a run may use (`KGRAPH_NUM_THREADS`).  Results do not depend on it.
+        dump: where stages and kernels are written (`KGRAPH_DUMP`).
+        optimize: run the optimising passes; off only to find a fault in them.
+    """
+
+    label: str = ""
+    verify: bool | None = None
+    num_threads: int | None = None
+    dump: Dump | None = None
+    optimize: bool = True
+
+    def resolved(self, name: str) -> CompileOptions:
+        """The same with each None replaced by what the environment says; `name` labels a nameless compilation.
+
+        Raises:
+            SettingError: an environment variable has a value that means nothing.
+        """
+        env = settings()
+        label = self.label or name
+        return replace(
+            self,
+            label=label,
+            verify=env.verify if self.verify is None else self.verify,
+            num_threads=env.num_threads if self.num_threads is None else self.num_threads,
+            dump=Dump(env.dump, label) if self.dump is None else self.dump,
+        )

@@ -1,0 +1,139 @@
+"""The methods of a model that hand over to `kgraph.trainer`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kgraph.errors import LayerAttributeError, NotCompiledError
+
+__all__ = ["TrainingMethods"]
+
+
+class TrainingMethods:
+    """compile, fit, evaluate, predict and their kin."""
+
+    name: str
+
+    def _init_training(self) -> None:
+        self.trainer: Any = None
+        self._predictor: Any = None
+        self.stop_training = False
+        self.history: Any = None
+
+    def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """Choose optimizer, loss and metrics; returns the trainer, which compiles the step when it first sees data.
+
+        Takes the arguments of Keras 3 (and the order of Keras 2), and `target="cpu"` or `"reference"`;
+        see `kgraph.trainer.compile_model`.
+        """
+        from kgraph import trainer
+
+        self.trainer = trainer.compile_model(self, *args, **kwargs)
+        return self.trainer
+
+    def _require_trainer(self, what: str) -> Any:
+        if self.trainer is None:
+            raise NotCompiledError(
+                f"You must call `compile()` before using the model: {what}() of {self.name!r} needs a loss and an optimizer",
+                fix="call model.compile(optimizer=..., loss=...) first",
+            )
+        return self.trainer
+
+    def _require_predictor(self) -> Any:
+        if self.trainer is not None:
+            return self.trainer
+        if self._predictor is None:
+            from kgraph import trainer
+
+            self._predictor = trainer.predictor(self)
+        return self._predictor
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.trainer is not None
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer object; None before `compile`."""
+        return None if self.trainer is None else self.trainer.optimizer
+
+    @property
+    def loss(self) -> Any:
+        """What was given to `compile` as loss."""
+        return None if self.trainer is None else self.trainer.loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Metric objects, that of the loss first."""
+        return [] if self.trainer is None else list(self.trainer.metrics)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the values that `evaluate` returns."""
+        return [] if self.trainer is None else list(self.trainer.metrics_names)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Train for some epochs; see `kgraph.trainer.Trainer.fit`.  Returns the history."""
+        return self._require_trainer("fit").fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Loss and metrics on data; see `kgraph.trainer.Trainer.evaluate`."""
+        return self._require_trainer("evaluate").evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Outputs for data, batch by batch; see `kgraph.trainer.Trainer.predict`."""
+        return self._require_predictor().predict(*args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """One training step; see `kgraph.trainer.Trainer.train_on_batch`."""
+        return self._require_trainer("train_on_batch").train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Loss and metrics of one batch; see `kgraph.trainer.Trainer.test_on_batch`."""
+        return self._require_trainer("test_on_batch").test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Outputs for one batch; see `kgraph.trainer.Trainer.predict_on_batch`."""
+        return self._require_predictor().predict_on_batch(*args, **kwargs)
+
+    def reset_metrics(self) -> None:
+        """Set all metrics to their start."""
+        self._require_trainer("reset_metrics").reset_metrics()
+
+    # -- Keras 2 --------------------------------------------------------------------------------------------------
+    def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, *args: Any, **kwargs: Any) -> Any:
+        """`fit` on a generator (Keras 2)."""
+        names = ("verbose", "callbacks", "validation_data", "validation_steps", "validation_freq", "class_weight")
+        for name in ("max_queue_size", "workers", "use_multiprocessing"):
+            kwargs.pop(name, None)
+        return self.fit(generator, steps_per_epoch=steps_per_epoch, epochs=epochs, **dict(zip(names, args)), **kwargs)
+
+    def evaluate_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+        """`evaluate` on a generator (Keras 2)."""
+        for name in ("max_queue_size", "workers", "use_multiprocessing"):
+            kwargs.pop(name, None)
+        return self.evaluate(generator, steps=steps, **kwargs)
+
+    def predict_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+        """`predict` on a generator (Keras 2)."""
+        for name in ("max_queue_size", "workers", "use_multiprocessing"):
+            kwargs.pop(name, None)
+        return self.predict(generator, steps=steps, **kwargs)
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
+        """`predict` (Keras 2)."""
+        return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
+        """The most probable class of each sample (Keras 2).
+
+        Raises:
+            AttributeError: the model has several outputs.
+        """
+        scores = self.predict(x, batch_size=batch_size, verbose=verbose)
+        if isinstance(scores, (list, dict)):
+            raise LayerAttributeError(f"predict_classes needs a model with one output; {self.name!r} has several")
+        if scores.shape[-1] > 1:
+            return scores.argmax(axis=-1)
+        return (scores > 0.5).astype("int32")

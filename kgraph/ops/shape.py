@@ -1,0 +1,590 @@
+"""Operations that make, move, join, cut or index tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kgraph.core.dispatch import operation
+from kgraph.core.dtypes import ir_dtype, is_float_dtype, standardize_dtype
+from kgraph.core.session import floatx
+from kgraph.core.tensors import SymbolicTensor, TracedTensor
+from kgraph.core.variable import Variable
+from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.ir.dims import Dim, DimLike, Shape, shape_volume
+from kgraph.ir.graph import literal
+from kgraph.ops import math
+from kgraph.ops.convert import active, as_tensor, cast_to, common, emit, must_equal, normal_axes, normal_axis, shape_argument
+
+# ruff: noqa: A001  (names of NumPy and Keras)
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """Sizes of `x`: integers, and symbolic sizes (which `reshape`, `zeros`, arithmetic and `cast` take) where not known."""
+    if isinstance(x, (TracedTensor, SymbolicTensor)):
+        return x.dims
+    return tuple(x.shape) if isinstance(x, Variable) else np.shape(x)
+
+
+def ndim(x: Any) -> int:
+    """Number of axes."""
+    return len(shape(x))
+
+
+def size(x: Any) -> Any:
+    """Number of elements: an integer, or a symbolic size."""
+    return shape_volume(shape(x))
+
+
+def dtype(x: Any) -> str:
+    """Element type, e.g. `"float32"`."""
+    return standardize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
+
+
+# -- making ---------------------------------------------------------------------------------------------------------
+@operation
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+    """`x` as a tensor; outside of models and traces a NumPy array."""
+    return as_tensor(x, dtype)
+
+
+def convert_to_numpy(x: Any) -> Any:
+    """`x` as a NumPy array.
+
+    Raises:
+        SymbolicBoolError: for tensors that have no value yet.
+    """
+    return np.array(x)
+
+
+def _full(sizes: Shape, value: Any, dtype: str) -> Any:
+    return emit("broadcast_to", literal(value, ir_dtype(dtype)), shape=sizes)
+
+
+@operation
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    """Zeros of a shape."""
+    return _full(shape_argument(shape), 0, standardize_dtype(dtype))
+
+
+@operation
+def ones(shape: Any, dtype: Any = None) -> Any:
+    """Ones of a shape."""
+    return _full(shape_argument(shape), 1, standardize_dtype(dtype))
+
+
+@operation
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """One value everywhere."""
+    return broadcast_to(as_tensor(fill_value, dtype), shape)
+
+
+@operation
+def empty(shape: Any, dtype: Any = None) -> Any:
+    """Zeros: nothing here is ever uninitialised."""
+    return _full(shape_argument(shape), 0, standardize_dtype(dtype))
+
+
+@operation
+def zeros_like(x: Any, dtype: Any = None) -> Any:
+    """Zeros of the shape and type of x."""
+    tensor = as_tensor(x)
+    return _full(tensor.dims, 0, standardize_dtype(dtype or tensor.dtype))
+
+
+@operation
+def ones_like(x: Any, dtype: Any = None) -> Any:
+    """Ones of the shape and type of x."""
+    tensor = as_tensor(x)
+    return _full(tensor.dims, 1, standardize_dtype(dtype or tensor.dtype))
+
+
+@operation
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """One value everywhere, with the shape and type of x."""
+    tensor = as_tensor(x)
+    return broadcast_to(as_tensor(fill_value, dtype or tensor.dtype), tensor.dims)
+
+
+@operation
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    """start, start + step, ... below stop; int32 for whole numbers, else floatx."""
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    if isinstance(stop, Dim):
+        if start != 0 or step != 1:
+            raise UnsupportedError("arange up to an unknown size starts at 0 with steps of 1")
+        return emit("iota", shape=(stop,), axis=0, dtype=ir_dtype(dtype or "int32"))
+    if any(isinstance(x, (TracedTensor, SymbolicTensor)) for x in (start, stop, step)):
+        raise UnsupportedError("arange needs numbers or sizes, not tensors: the shape would not be known")
+    values = np.arange(start, stop, step)
+    name = standardize_dtype(dtype) if dtype is not None else floatx() if values.dtype.kind == "f" else "int32"
+    return emit("constant", value=values.astype(name))
+
+
+@operation
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+    """`num` evenly spaced numbers."""
+    return emit("constant", value=np.linspace(start, stop, num, endpoint).astype(standardize_dtype(dtype)))
+
+
+@operation
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Ones on the k-th diagonal."""
+    return emit("constant", value=np.eye(N, M, k, dtype=standardize_dtype(dtype)))
+
+
+@operation
+def identity(n: int, dtype: Any = None) -> Any:
+    """Ones on the diagonal."""
+    return emit("constant", value=np.eye(n, dtype=standardize_dtype(dtype)))
+
+
+def _triangle(x: Any, k: int, keep_lower: bool) -> Any:
+    tensor = as_tensor(x)
+    sizes = tensor.dims[-2:]
+    row = emit("iota", shape=sizes, axis=0, dtype="i32")
+    column = emit("iota", shape=sizes, axis=1, dtype="i32")
+    edge = emit("sub", column, row)
+    return math.where(emit("le" if keep_lower else "ge", edge, int(k)), tensor, 0)
+
+
+@operation
+def tril(x: Any, k: int = 0) -> Any:
+    """x with zeros above the k-th diagonal."""
+    return _triangle(x, k, True)
+
+
+@operation
+def triu(x: Any, k: int = 0) -> Any:
+    """x with zeros below the k-th diagonal."""
+    return _triangle(x, k, False)
+
+
+@operation
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+    """1 at the place of the index along a new axis, else 0; indices out of range give zeros."""
+    ids = as_tensor(x)
+    if is_float_dtype(ids.dtype) or ids.dtype == "bool":
+        ids = cast_to(ids, "int32")
+    result = emit("one_hot", ids, depth=int(num_classes), dtype=ir_dtype(dtype))
+    rank = len(result.dims)
+    place = normal_axis(axis, rank)
+    return result if place == rank - 1 else moveaxis(result, -1, place)
+
+
+# -- moving ---------------------------------------------------------------------------------------------------------
+@operation
+def reshape(x: Any, newshape: Any) -> Any:
+    """The same elements in row-major order; one size may be -1 (or None)."""
+    tensor = as_tensor(x)
+    target = shape_argument(newshape, shape_volume(tensor.dims))
+    if target == tensor.dims:
+        return tensor
+    if shape_volume(target) != shape_volume(tensor.dims):
+        raise ShapeError(
+            f"cannot reshape a tensor of shape {tensor.shape} into {tuple(newshape)}",
+            where=str(active().location()),
+            got=f"{shape_volume(tensor.dims)} elements for {shape_volume(target)} places",
+        )
+    return emit("reshape", tensor, shape=target)
+
+
+@operation
+def ravel(x: Any) -> Any:
+    """All elements along one axis."""
+    return reshape(x, (-1,))
+
+
+@operation
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Axes in another order (reversed by default)."""
+    tensor = as_tensor(x)
+    rank = len(tensor.dims)
+    perm = tuple(reversed(range(rank))) if axes is None else tuple(normal_axis(axis, rank) for axis in axes)
+    if len(perm) != rank or len(set(perm)) != rank:
+        raise ShapeError(
+            f"transpose needs each of the {rank} axes once", where=str(active().location()), got=f"axes={tuple(axes or ())}"
+        )
+    return tensor if perm == tuple(range(rank)) else emit("transpose", tensor, perm=perm)
+
+
+@operation
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    tensor = as_tensor(x)
+    order = list(range(len(tensor.dims)))
+    first, second = normal_axis(axis1, len(order)), normal_axis(axis2, len(order))
+    order[first], order[second] = order[second], order[first]
+    return transpose(tensor, order)
+
+
+@operation
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    """Axes moved to other places, the rest in order."""
+    tensor = as_tensor(x)
+    rank = len(tensor.dims)
+    sources = [normal_axis(a, rank) for a in (source if isinstance(source, (tuple, list)) else [source])]
+    places = [normal_axis(a, rank) for a in (destination if isinstance(destination, (tuple, list)) else [destination])]
+    order = [axis for axis in range(rank) if axis not in sources]
+    for place, axis in sorted(zip(places, sources)):
+        order.insert(place, axis)
+    return transpose(tensor, order)
+
+
+@operation
+def expand_dims(x: Any, axis: Any) -> Any:
+    """New axes of size 1, placed by their position in the result."""
+    tensor = as_tensor(x)
+    axes = axis if isinstance(axis, (tuple, list)) else [axis]
+    rank = len(tensor.dims) + len(axes)
+    places = normal_axes(list(axes), rank)
+    sizes = iter(tensor.dims)
+    return emit("reshape", tensor, shape=tuple(1 if i in places else next(sizes) for i in range(rank)))
+
+
+@operation
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """Axes of size 1 dropped: the given ones, or all."""
+    tensor = as_tensor(x)
+    rank = len(tensor.dims)
+    axes = normal_axes(axis, rank) if axis is not None else tuple(i for i in range(rank) if tensor.dims[i] == 1)
+    wrong = [i for i in axes if tensor.dims[i] != 1]
+    if wrong:
+        raise ShapeError(
+            f"cannot squeeze axis {wrong[0]} of a tensor of shape {tensor.shape}: its size is not 1",
+            where=str(active().location()),
+        )
+    return reshape(tensor, tuple(size for i, size in enumerate(tensor.dims) if i not in axes))
+
+
+@operation
+def broadcast_to(x: Any, shape: Any) -> Any:
+    """x repeated along axes of size 1 and new leading axes."""
+    tensor = as_tensor(x)
+    target = shape_argument(shape)
+    return tensor if tensor.dims == target else emit("broadcast_to", tensor, shape=target)
+
+
+@operation
+def flip(x: Any, axis: Any = None) -> Any:
+    """Elements in opposite order along axes (all by default)."""
+    tensor = as_tensor(x)
+    return emit("reverse", tensor, axes=normal_axes(axis, len(tensor.dims)))
+
+
+@operation
+def roll(x: Any, shift: int, axis: int | None = None) -> Any:
+    """Elements moved along an axis; those that fall off come back at the other end."""
+    tensor = as_tensor(x)
+    if axis is None:
+        return reshape(roll(reshape(tensor, (-1,)), shift, 0), tensor.dims)
+    place = normal_axis(axis, len(tensor.dims))
+    length = tensor.dims[place]
+    cut: DimLike = int(shift) if isinstance(length, Dim) else int(shift) % length
+    if isinstance(cut, int) and cut == 0:
+        return tensor
+    start: DimLike = length - cut if not isinstance(cut, int) or cut > 0 else -cut
+    return concatenate([_cut(tensor, place, start, length), _cut(tensor, place, 0, start)], axis=place)
+
+
+@operation
+def tile(x: Any, repeats: Any) -> Any:
+    """The whole tensor repeated along each axis."""
+    tensor = as_tensor(x)
+    counts = [repeats] if isinstance(repeats, (int, np.integer, Dim)) else list(repeats)
+    rank = max(len(counts), len(tensor.dims))
+    counts = [1] * (rank - len(counts)) + counts
+    sizes = (1,) * (rank - len(tensor.dims)) + tensor.dims
+    if all(count == 1 for count in counts):
+        return reshape(tensor, sizes)
+    split_shape = tuple(d for size in sizes for d in (1, size))
+    repeated = tuple(d for count, size in zip(counts, sizes) for d in (count, size))
+    wide = broadcast_to(reshape(tensor, split_shape), repeated)
+    return reshape(wide, tuple(size * count for count, size in zip(counts, sizes)))
+
+
+@operation
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+    """Each element repeated, along an axis or of the flattened tensor."""
+    tensor = as_tensor(x)
+    if axis is None:
+        tensor, axis = reshape(tensor, (-1,)), 0
+    if not isinstance(repeats, (int, np.integer, Dim)):
+        if len(repeats) != 1:
+            raise UnsupportedError("repeat with a count per element is not supported", fix="use ops.take with the indices")
+        repeats = repeats[0]
+    place = normal_axis(axis, len(tensor.dims))
+    dims = tensor.dims
+    wide = broadcast_to(
+        reshape(tensor, (*dims[: place + 1], 1, *dims[place + 1 :])), (*dims[: place + 1], repeats, *dims[place + 1 :])
+    )
+    return reshape(wide, (*dims[:place], dims[place] * repeats, *dims[place + 1 :]))
+
+
+# -- joining and cutting --------------------------------------------------------------------------------------------
+@operation
+def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
+    """Tensors joined along an axis."""
+    tensors = [as_tensor(x) for x in common(*[as_tensor(x) for x in xs])]
+    if not tensors:
+        raise InvalidArgumentError("concatenate needs at least one tensor")
+    rank = len(tensors[0].dims)
+    for tensor in tensors:
+        if len(tensor.dims) != rank:
+            raise ShapeError(
+                "concatenate needs tensors of one rank",
+                where=str(active().location()),
+                got=", ".join(str(t.shape) for t in tensors),
+            )
+    place = normal_axis(axis, rank)
+    for other in range(rank):
+        if other != place:
+            must_equal([tensor.dims[other] for tensor in tensors])
+    return tensors[0] if len(tensors) == 1 else emit("concat", *tensors, axis=place)
+
+
+@operation
+def stack(x: Sequence[Any], axis: int = 0) -> Any:
+    """Tensors of one shape joined along a new axis."""
+    tensors = [as_tensor(item) for item in x]
+    place = normal_axis(axis, len(tensors[0].dims) + 1)
+    return concatenate([expand_dims(tensor, place) for tensor in tensors], axis=place)
+
+
+@operation
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+    """The slices along an axis, as a list."""
+    tensor = as_tensor(x)
+    place = normal_axis(axis, len(tensor.dims))
+    count = tensor.dims[place]
+    if isinstance(count, Dim):
+        raise ShapeError(f"unstack needs a known size of axis {axis}", where=str(active().location()), got=str(tensor.shape))
+    return [squeeze(_cut(tensor, place, i, i + 1), place) for i in range(count)]
+
+
+@operation
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """A list of pieces along an axis: a number of equal ones, or cut before each index."""
+    tensor = as_tensor(x)
+    place = normal_axis(axis, len(tensor.dims))
+    length = tensor.dims[place]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        count = int(indices_or_sections)
+        if isinstance(length, int) and length % count:
+            raise ShapeError(
+                f"split: axis {axis} of size {length} cannot be cut into {count} equal parts", where=str(active().location())
+            )
+        sizes: list[DimLike] = [length // count] * count
+    else:
+        cuts: list[DimLike] = [0, *(i if isinstance(i, Dim) else int(i) for i in indices_or_sections), length]
+        sizes = [b - a for a, b in zip(cuts, cuts[1:])]
+    if len(sizes) == 1:
+        return [tensor]
+    return list(emit("split", tensor, axis=place, sizes=tuple(sizes)))
+
+
+@operation
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    """Elements added before and after each axis.
+
+    Args:
+        x: tensor.
+        pad_width: (before, after) for each axis, one pair for all, or one number.
+        mode: `"constant"`, `"reflect"`, `"symmetric"` or `"edge"`.
+        constant_values: what is added in mode `constant`, 0 by default.
+    """
+    tensor = as_tensor(x)
+    rank = len(tensor.dims)
+    if isinstance(pad_width, (int, np.integer)):
+        pad_width = [(pad_width, pad_width)] * rank
+    widths = [tuple(int(n) for n in (w if isinstance(w, (tuple, list, np.ndarray)) else (w, w))) for w in pad_width]
+    if len(pad_width) == 2 and all(isinstance(w, (int, np.integer)) for w in pad_width):
+        widths = [(int(pad_width[0]), int(pad_width[1]))] * rank
+    if len(widths) == 1:
+        widths = widths * rank
+    if len(widths) != rank:
+        raise ShapeError(f"pad needs a pair for each of the {rank} axes", where=str(active().location()), got=str(pad_width))
+    if mode == "constant":
+        low, high = tuple(w[0] for w in widths), tuple(w[1] for w in widths)
+        value = as_tensor(0 if constant_values is None else constant_values, tensor.dtype)
+        if constant_values is None or isinstance(constant_values, (int, float)):
+            return emit("pad", tensor, literal(constant_values or 0, ir_dtype(tensor.dtype)), low=low, high=high)
+        return emit("pad", tensor, value, low=low, high=high)
+    if mode not in ("reflect", "symmetric", "edge"):
+        raise InvalidArgumentError(f"pad has no mode {mode!r}", needed="constant, reflect, symmetric or edge")
+    for axis, (before, after) in enumerate(widths):
+        tensor = _pad_mirrored(tensor, axis, before, after, mode)
+    return tensor
+
+
+def _pad_mirrored(tensor: TracedTensor, axis: int, before: int, after: int, mode: str) -> TracedTensor:
+    length = tensor.dims[axis]
+    skip = 1 if mode == "reflect" else 0
+    parts = [tensor]
+    if before:
+        part = repeat(_cut(tensor, axis, 0, 1), before, axis) if mode == "edge" else flip(_cut(tensor, axis, skip, before + skip), axis)
+        parts.insert(0, part)
+    if after:
+        last = _cut(tensor, axis, length - 1, length) if mode == "edge" else _cut(tensor, axis, length - after - skip, length - skip)
+        parts.append(repeat(last, after, axis) if mode == "edge" else flip(last, axis))
+    joined: TracedTensor = concatenate(parts, axis=axis)
+    return joined
+
+
+# -- indexing -------------------------------------------------------------------------------------------------------
+def _cut(tensor: TracedTensor, axis: int, start: DimLike, limit: DimLike, step: int = 1) -> TracedTensor:
+    dims = tensor.dims
+    if start == 0 and limit == dims[axis] and step == 1:
+        return tensor
+    starts = tuple(start if i == axis else 0 for i in range(len(dims)))
+    limits = tuple(limit if i == axis else dims[i] for i in range(len(dims)))
+    strides = () if step == 1 else tuple(step if i == axis else 1 for i in range(len(dims)))
+    result: TracedTensor = emit("slice", tensor, starts=starts, limits=limits, strides=strides)
+    return result
+
+
+@operation
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Elements (axis None) or slices of x at indices.
+
+    Negative indices are understood when they are given as numbers; an index out of range is an error of the run.
+    """
+    tensor = as_tensor(x)
+    if axis is None:
+        tensor, axis = reshape(tensor, (-1,)), 0
+    place = normal_axis(axis, len(tensor.dims))
+    length = tensor.dims[place]
+    if isinstance(indices, (int, list, tuple, np.ndarray, np.generic)) and not has_traced(indices):
+        fixed = np.asarray(indices)
+        if isinstance(length, int) and fixed.size and fixed.min() < 0:
+            indices = np.where(fixed < 0, fixed + length, fixed)
+    ids = as_tensor(indices)
+    if is_float_dtype(ids.dtype) or ids.dtype == "bool":
+        ids = cast_to(ids, "int32")
+    if place == 0:
+        return emit("gather", tensor, ids)
+    rows = emit("gather", moveaxis(tensor, place, 0), ids)
+    count = len(ids.dims)
+    return moveaxis(rows, list(range(count)), list(range(place, place + count)))
+
+
+def has_traced(x: Any) -> bool:
+    """Whether a tensor is among nested lists."""
+    if isinstance(x, (list, tuple)):
+        return any(has_traced(item) for item in x)
+    return isinstance(x, (TracedTensor, SymbolicTensor, Variable, Dim))
+
+
+@operation
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Along one axis, the element at the index at the same place of the other axes (through a one-hot product)."""
+    tensor, ids = as_tensor(x), as_tensor(indices)
+    if axis is None:
+        tensor, ids, axis = reshape(tensor, (-1,)), reshape(ids, (-1,)), 0
+    place = normal_axis(axis, len(tensor.dims))
+    length = tensor.dims[place]
+    if isinstance(length, Dim):
+        raise ShapeError("take_along_axis needs a known size of the axis", where=str(active().location()), got=str(tensor.shape))
+    last, picks = moveaxis(tensor, place, -1), moveaxis(ids, place, -1)
+    chosen = emit("one_hot", picks, depth=length, dtype="bool")
+    from kgraph.ops.reduction import sum as total
+
+    found = total(math.where(chosen, expand_dims(last, -2), 0), axis=-1)
+    return moveaxis(found, -1, place)
+
+
+@operation
+def get_item(x: Any, key: Any) -> Any:
+    """x[key] with integers, slices (any step), None, `...` and one integer tensor."""
+    tensor = as_tensor(x)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    given = sum(1 for k in keys if k is not None and k is not Ellipsis)
+    rank = len(tensor.dims)
+    if sum(1 for k in keys if k is Ellipsis) > 1:
+        raise InvalidArgumentError("an index can only have a single ellipsis ('...')", where=str(active().location()))
+    if given > rank:
+        raise IndexError(f"too many indices: {given} for a tensor of shape {tensor.shape}")
+    if Ellipsis in [k if k is Ellipsis else None for k in keys]:
+        place = next(i for i, k in enumerate(keys) if k is Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (rank - given)
+    else:
+        keys += [slice(None)] * (rank - given)
+    axis = 0
+    final: list[DimLike] = []
+    gathers: list[tuple[int, Any]] = []
+    reshaped = False
+    for k in keys:
+        if k is None:
+            final.append(1)
+            reshaped = True
+            continue
+        if isinstance(k, slice):
+            tensor = _slice(tensor, axis, k)
+            final.append(tensor.dims[axis])
+        elif isinstance(k, (int, np.integer, Dim)) and not isinstance(k, bool):
+            tensor = _one(tensor, axis, k)
+            reshaped = True
+        else:
+            gathers.append((len(final), k))
+            final.append(tensor.dims[axis])
+        axis += 1
+    if reshaped:
+        tensor = emit("reshape", tensor, shape=tuple(final))
+    if len(gathers) > 1:
+        raise UnsupportedError("indexing with several tensors is not supported", fix="use ops.take along one axis at a time")
+    for place, ids in gathers:
+        if dtype(ids) == "bool":
+            raise UnsupportedError("indexing with a boolean mask has a result of unknown shape", fix="use ops.where(mask, x, 0)")
+        tensor = take(tensor, ids, axis=place)
+    return tensor
+
+
+def _one(tensor: TracedTensor, axis: int, index: Any) -> TracedTensor:
+    length = tensor.dims[axis]
+    start: DimLike = index if isinstance(index, Dim) else int(index)
+    if isinstance(start, int):
+        if isinstance(length, int) and not -length <= start < length:
+            raise IndexError(f"index {start} is out of bounds for axis {axis} with size {length}")
+        if start < 0:
+            start = length + start
+    return _cut(tensor, axis, start, start + 1)
+
+
+def _slice(tensor: TracedTensor, axis: int, key: slice) -> TracedTensor:
+    length = tensor.dims[axis]
+    if any(isinstance(part, (TracedTensor, SymbolicTensor)) for part in (key.start, key.stop, key.step)):
+        raise UnsupportedError("a slice needs numbers or sizes as bounds, not tensors: the shape would not be known")
+    step = 1 if key.step is None else int(key.step)
+    if isinstance(length, int) and not isinstance(key.start, Dim) and not isinstance(key.stop, Dim):
+        start, stop, step = key.indices(length)
+        if step > 0:
+            return _cut(tensor, axis, start, max(start, stop), step)
+        count = len(range(start, stop, step))
+        if count == 0:
+            return _cut(tensor, axis, 0, 0)
+        low = start + (count - 1) * step
+        return _reversed(_cut(tensor, axis, low, start + 1, -step), axis)
+    if step < 0:
+        if key.start is not None or key.stop is not None or step != -1:
+            raise UnsupportedError("a backward slice of an axis of unknown size takes all of it: x[::-1]")
+        return _reversed(tensor, axis)
+    # The size is not known: bounds are taken at their word, they cannot be clamped.
+    return _cut(tensor, axis, _bound(key.start, 0, length), _bound(key.stop, length, length), step)
+
+
+def _bound(given: Any, default: DimLike, length: DimLike) -> DimLike:
+    if given is None:
+        return default
+    if isinstance(given, Dim):
+        return given
+    number = int(given)
+    return length + number if number < 0 else number
+
+
+def _reversed(tensor: TracedTensor, axis: int) -> TracedTensor:
+    result: TracedTensor = emit("reverse", tensor, axes=(axis,))
+    return result
