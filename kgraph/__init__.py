@@ -69,7 +69,8 @@ __all__ = [
 ]
 
 _SUBMODULES = frozenset(
-    "activations backend callbacks codegen constraints core datasets errors initializers ir layers losses metrics models ops "
+    "activations backend callbacks codegen constraints core datasets errors initializers ir layers losses "
+    "metrics models ops "
     "optimizers preprocessing random regularizers trainer utils".split()
 )
 _NAMES = {

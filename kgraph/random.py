@@ -86,7 +86,8 @@ class SeedGenerator:
     """A stream of random numbers with a state of its own: every draw advances it.
 
     Args:
-        seed: a whole number of 0 or more; None takes a new one from the global source, and lets a trainer's seed rule in training.
+        seed: a whole number of 0 or more; None takes a new one from the global source, and lets a trainer's seed rule
+            in training.
         name: name of its state.
     """
 
@@ -96,7 +97,9 @@ class SeedGenerator:
         self.name = name or "seed_generator"
         self._given = seed is not None
         self.initial_seed = make_default_seed() if seed is None else int(seed)
-        self.seed = Variable(np.int64(self.initial_seed), dtype="int64", trainable=False, name="seed", path=f"{self.name}/seed")
+        self.seed = Variable(
+            np.int64(self.initial_seed), dtype="int64", trainable=False, name="seed", path=f"{self.name}/seed"
+        )
         self.state = Variable(np.int64(0), dtype="int64", trainable=False, name="state", path=f"{self.name}/state")
 
     def keys(self, trace: Trace) -> tuple[TracedTensor, TracedTensor]:
@@ -172,7 +175,9 @@ def _active() -> Trace:
 def _float_dtype(dtype: Any) -> str:
     name = standardize_dtype(dtype)
     if not is_float_dtype(name):
-        raise InvalidArgumentError("random numbers need a float dtype", got=name, fix="use random.randint for whole numbers")
+        raise InvalidArgumentError(
+            "random numbers need a float dtype", got=name, fix="use random.randint for whole numbers"
+        )
     return name
 
 
@@ -233,10 +238,28 @@ def _erfinv(x: Any) -> Any:
     w = -ops.log((1.0 - x) * (1.0 + x))
     near, far = w - 2.5, ops.sqrt(ops.maximum(w, 5.0)) - 3.0
     p: Any = 2.81022636e-08
-    for c in (3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941):
+    for c in (
+        3.43273939e-07,
+        -3.5233877e-06,
+        -4.39150654e-06,
+        0.00021858087,
+        -0.00125372503,
+        -0.00417768164,
+        0.246640727,
+        1.50140941,
+    ):
         p = c + p * near
     q: Any = -0.000200214257
-    for c in (0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682):
+    for c in (
+        0.000100950558,
+        0.00134934322,
+        -0.00367342844,
+        0.00573950773,
+        -0.0076224613,
+        0.00943887047,
+        1.00167406,
+        2.83297682,
+    ):
         q = c + q * far
     return ops.where(w < 5.0, p, q) * x
 
@@ -287,7 +310,9 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
         UnsupportedError: on tensors of a model or a trace.
     """
     if current_trace() is not None or has_symbolic(x):
-        raise UnsupportedError("random.shuffle works on arrays only", fix="shuffle the data before training; fit does it by itself")
+        raise UnsupportedError(
+            "random.shuffle works on arrays only", fix="shuffle the data before training; fit does it by itself"
+        )
     pair = _generator(seed).next()
     rng = np.random.Generator(np.random.Philox(key=[int(pair[0]), int(pair[1])]))
     return rng.permutation(np.asarray(x), axis=axis)

@@ -224,30 +224,26 @@ class _Planner:
         required = set(graph.required())
         aliased = {node.operands[0] for node in graph.nodes if node.op.name == "reshape"}
         for node in graph.nodes:
-            if node.op.name != "kernel" or node.attrs["family"] != "concat" or node.results[0] in self.plan.places:
+            if node.op.name != "kernel" or node.attrs["family"] != "concat":
                 continue
             result = node.results[0]
             inner = node.regions[0].outputs[0].producer
             assert inner is not None
-            whole = contiguous(result.shape)
-            buffer = Buffer("arena", "", result.type.volume * itemsize(result.dtype))
+            whole = self.plan.places.get(result)  # a step output of a loop has its place already
+            if whole is None:
+                buffer = Buffer("arena", "", result.type.volume * itemsize(result.dtype))
+                whole = Place(buffer, 0, contiguous(result.shape))
+                self.plan.put(result, whole)
+            self._pinned.add(whole.buffer)
             axis = inner.attrs["axis"] % result.type.rank
             offset: DimLike = 0
             for argument in inner.operands:
                 operand = node.operands[node.regions[0].inputs.index(argument)]
                 if self._can_be_piece(operand, required, aliased):
-                    self.plan.put(operand, Place(buffer, offset * whole[axis], whole))
+                    start = whole.offset + offset * whole.layout[axis]
+                    self.plan.put(operand, Place(whole.buffer, start, whole.layout, whole.walks))
                     self.plan.written_in_place.add(operand)
                 offset = offset + operand.shape[axis]
-            if result not in required:
-                self.plan.put(result, Place(buffer, 0, whole))
-                self._pinned.add(buffer)
-            else:
-                for operand in node.operands:
-                    if self.plan.places.get(operand, Place(buffer, 0, ())).buffer is buffer:
-                        self.plan.tenants[buffer].pop(operand, None)
-                        self.plan.places.pop(operand, None)
-                        self.plan.written_in_place.discard(operand)
 
     def _can_be_piece(self, operand: Value, required: set[Value], aliased: set[Value]) -> bool:
         producer = operand.producer

@@ -40,7 +40,7 @@ def is_inline(node: Node) -> bool:
 
 
 # Kernels that walk their operands and results as plain row-major arrays.
-_ROW_MAJOR = frozenset({"scatter_add", "max_pool_grad", "conv2d_kernel_grad", "cumsum", "concat"})
+_ROW_MAJOR = frozenset({"scatter_add", "max_pool_grad", "conv2d_kernel_grad", "cumsum"})
 
 
 def normalise(graph: Graph, *, in_loop: bool = False) -> None:

@@ -480,7 +480,7 @@ class _Emission:
                 self._add_scan(new, cluster.nodes[0], [external(v) for v in cluster.nodes[0].operands], mapping)
             elif cluster.index in bodies:
                 operands, outputs, region = bodies[cluster.index]
-                attrs = {"family": cluster.family, "name": _unique(_name_of(cluster), names)}
+                attrs = {"family": cluster.family, "name": _unique(_name_of(cluster, region), names)}
                 loc = _location_of(cluster)
                 kernel = make_node(get_op("kernel"), [external(v) for v in operands], attrs, loc, [region])
                 new.nodes.append(kernel)
@@ -511,10 +511,11 @@ def _location_of(cluster: Cluster) -> Location:
     return cluster.nodes[0].loc
 
 
-def _name_of(cluster: Cluster) -> str:
+def _name_of(cluster: Cluster, region: Graph | None = None) -> str:
     """`dense_1_matmul_add_relu`: the layer and the first few ops."""
     layer = _location_of(cluster).layer.rsplit("/", 1)[-1]
-    ops = [node.op.name for node in cluster.nodes if node.op.name not in ("cast", "stop_gradient")] or ["copy"]
+    nodes = region.nodes if region is not None else cluster.nodes
+    ops = [node.op.name for node in nodes if node.op.name not in ("cast", "stop_gradient")] or ["copy"]
     words = [layer, *dict.fromkeys(ops[:4])] if layer else list(dict.fromkeys(ops[:4]))
     text = "_".join(words)
     return "".join(ch if ch.isalnum() or ch == "_" else "_" for ch in text)

@@ -1,4 +1,6 @@
-"""Variables, tensors without values, tracing, layers and the nodes they record: what everything in the front end stands on."""
+"""Variables, tensors without values, tracing, layers and the nodes they record: what everything in the front end
+stands on.
+"""
 
 from __future__ import annotations
 

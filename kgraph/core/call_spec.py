@@ -18,7 +18,9 @@ class CallSignature:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
-        self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self.names = [
+            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
         self.positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self.has_varkw = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -54,7 +56,9 @@ def _shape_structure(value: Any) -> Any:
 
 
 def build_arguments(build: Callable[..., Any], bound: dict[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
-    """What `build` is called with: `<argument>_shape` by name where it asks for several, else the first argument's shape."""
+    """What `build` is called with: `<argument>_shape` by name where it asks for several, else the first argument's
+    shape.
+    """
     parameters = [p for p in inspect.signature(build).parameters.values() if p.kind is not p.VAR_KEYWORD]
     shapes = {f"{name}_shape": _shape_structure(value) for name, value in tensor_arguments(bound).items()}
     named = [p.name for p in parameters if p.name in shapes]

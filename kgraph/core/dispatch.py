@@ -1,4 +1,5 @@
-"""One body, three ways to run it: on traced tensors it emits, on symbolic tensors it is recorded, on arrays it computes.
+"""One body, three ways to run it: on traced tensors it emits, on symbolic tensors it is recorded, on arrays it
+computes.
 
 `@operation` makes a function of `kgraph.ops` out of a body written for traced tensors.  Layers use the same pieces.
 """
@@ -36,7 +37,7 @@ _SETTINGS = frozenset(
 )
 
 
-class SameSize(Exception):  # noqa: N818  (a message between two functions, not an error)
+class SameSize(Exception):
     """Two unknown sizes must be one; whoever traces on symbolic tensors merges them and traces again."""
 
     def __init__(self, first: str, second: str) -> None:
@@ -99,7 +100,9 @@ def record(body: Body, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def trace_symbolically(body: Body, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None = None) -> Any:
-    """What `body` would return: its outputs as new symbolic tensors, found by tracing it into a graph that is thrown away."""
+    """What `body` would return: its outputs as new symbolic tensors, found by tracing it into a graph that is thrown
+    away.
+    """
     while True:
         trace = Trace(Graph("shapes"), training)
         trace.scratch = True

@@ -1,9 +1,10 @@
 """Element types as the front end spells them ("float32"), and the rules by which operands of several types meet.
 
 The rules are those of Keras on JAX without 64-bit mode, for the everyday cases: Python numbers are weak (they take the
-tensor's type, and turn an integer tensor into `floatx` when they are floats), an integer meeting a float takes the float's
-type, bool gives way to everything.  NumPy arrays of float64 are taken as `floatx` and int64 as int32 (unless a value would not
-fit); Variables and traced tensors keep the 64-bit types they were given.
+tensor's type, and turn an integer tensor into `floatx` when they are floats), an integer meeting a float takes the
+float's
+type, bool gives way to everything.  NumPy arrays of float64 are taken as `floatx` and int64 as int32 (unless a value
+would not fit); Variables and traced tensors keep the 64-bit types they were given.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _TO_IR = {
 }
 _FROM_IR = {ir: name for name, ir in _TO_IR.items()}
 _RANK = ["bool", "uint8", "int8", "uint32", "int32", "int64", "float16", "float32", "float64"]
+_WEAK: list[type] = [bool, int, float]
 # Types that NumPy has and the IR has not, with what stands for them.
 _WIDENED = {"int16": "int32", "uint16": "int32", "uint64": "uint32", "longdouble": "float64"}
 
@@ -53,7 +55,7 @@ def standardize_dtype(dtype: Any) -> str:
     if dtype is int or dtype == "int":
         return "int32"
     try:
-        name = np.dtype(getattr(dtype, "name", dtype)).name
+        name: str = np.dtype(getattr(dtype, "name", dtype)).name
     except TypeError:
         raise DtypeError(f"unknown dtype {dtype!r}", needed="one of " + ", ".join(_TO_IR)) from None
     name = _WIDENED.get(name, name)
@@ -100,7 +102,9 @@ def canonical_array(value: Any) -> npt.NDArray[Any]:
     if name in _WIDENED:
         return array.astype(_WIDENED[name])
     raise DtypeError(
-        f"an array of type {name} cannot become a tensor", needed="numbers or booleans", fix="convert it first, e.g. x.astype('float32')"
+        f"an array of type {name} cannot become a tensor",
+        needed="numbers or booleans",
+        fix="convert it first, e.g. x.astype('float32')",
     )
 
 
@@ -112,9 +116,9 @@ def promote_dtypes(dtypes: Iterable[str], weak: Iterable[type] = ()) -> str:
         weak: Python types of plain numbers (`bool`, `int`, `float`).
     """
     result = max(dtypes, key=_RANK.index, default="")
-    strongest = max(weak, key=[bool, int, float].index, default=None)
+    strongest = max(weak, key=_WEAK.index, default=None)
     if not result:
-        return {bool: "bool", int: "int32", float: floatx(), None: floatx()}[strongest]
+        return "bool" if strongest is bool else "int32" if strongest is int else floatx()
     if strongest is float and not result.startswith("float"):
         return floatx()
     if strongest is int and result == "bool":

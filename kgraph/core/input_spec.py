@@ -103,7 +103,9 @@ def check_inputs(spec: Any, inputs: Any, layer: Any, where: str = "") -> None:
     if isinstance(spec, dict):
         names = list(spec)
         if not isinstance(inputs, dict):
-            raise ShapeError(f"Layer {layer.name!r} needs a dict of inputs", where=where, got=repr(inputs), needed=", ".join(names))
+            raise ShapeError(
+                f"Layer {layer.name!r} needs a dict of inputs", where=where, got=repr(inputs), needed=", ".join(names)
+            )
         tensors = [inputs.get(name) for name in sorted(names)]
     else:
         tensors = tree.flatten(inputs)
@@ -122,10 +124,13 @@ def check_inputs(spec: Any, inputs: Any, layer: Any, where: str = "") -> None:
         if complaint:
             built = getattr(layer, "_built_at", None)
             raise ShapeError(
-                f'Input {position} of layer "{layer.name}" is incompatible with the layer: {complaint[0]}, {complaint[1]}.',
+                f'Input {position} of layer "{layer.name}" is incompatible with the layer: {complaint[0]}, '
+                f"{complaint[1]}.",
                 where=where,
                 got=f"Full shape received: {tensor.shape}",
-                needed=f"{layer.name!r} was built for input {built[0]}" + (f" at {built[1]}" if built[1] else "") if built else "",
+                needed=f"{layer.name!r} was built for input {built[0]}" + (f" at {built[1]}" if built[1] else "")
+                if built
+                else "",
                 fix=f"make a new {type(layer).__name__} for this input, or reshape the input" if built else "",
             )
 

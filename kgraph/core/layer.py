@@ -1,7 +1,7 @@
 """`Layer`: `build` and `call`, written in `kgraph.ops`; everything else follows.
 
-A call on symbolic tensors infers the outputs by tracing `call` into a graph that is thrown away, and records a node.  A call inside
-a trace emits IR.  A call on arrays traces and runs the interpreter, with the weights' present values.
+A call on symbolic tensors infers the outputs by tracing `call` into a graph that is thrown away, and records a node.
+A call inside a trace emits IR.  A call on arrays traces and runs the interpreter, with the weights' present values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -85,6 +85,7 @@ class Layer(LayerState):
             cls.build = _wrapped_build(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        """Keep the constructor's arguments, for `get_config`."""
         layer = object.__new__(cls)
         layer._init_arguments = (args, kwargs)
         return layer
@@ -153,7 +154,9 @@ class Layer(LayerState):
     # -- to be overridden -----------------------------------------------------------------------------------------
     def build(self, input_shape: Any) -> None:
         """Create the weights.  By default: build the sub-layers by tracing `call`."""
-        if any(not layer.built for layer in self._flatten_layers(include_self=False)) and not _is_default(type(self).call, Layer.call):
+        if any(not layer.built for layer in self._flatten_layers(include_self=False)) and not _is_default(
+            type(self).call, Layer.call
+        ):
             inputs = tree_of_shapes(input_shape, lambda shape: SymbolicTensor(shape, self.compute_dtype))
             self.built = True
             trace_symbolically(lambda x: self._call_traced((x,), {}), (inputs,), {})
@@ -191,7 +194,11 @@ class Layer(LayerState):
         return outputs
 
     def _call_eagerly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if args and isinstance(args[0], (list, tuple)) and all(isinstance(x, (bool, int, float)) for x in tree.flatten(args[0])):
+        if (
+            args
+            and isinstance(args[0], (list, tuple))
+            and all(isinstance(x, (bool, int, float)) for x in tree.flatten(args[0]))
+        ):
             args = (np.asarray(args[0]), *args[1:])  # a list of numbers is one tensor
         elif args and isinstance(args[0], (int, float, np.generic)):
             args = (np.asarray(args[0]), *args[1:])
@@ -262,8 +269,12 @@ class Layer(LayerState):
 
         return tree.map_structure(prepare, args), tree.map_structure(prepare, kwargs)
 
-    def _pass_training(self, signature: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> bool | None:
-        """Find `training`: the argument, else the call around, else the trace; put it into `kwargs` where `call` takes it."""
+    def _pass_training(
+        self, signature: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
+    ) -> bool | None:
+        """Find `training`: the argument, else the call around, else the trace; put it into `kwargs` where `call`
+        takes it.
+        """
         given = signature.bind(args, kwargs).get("training")
         training = given if given is not None else call_training()
         if training is None:
@@ -325,8 +336,10 @@ class Layer(LayerState):
             if some and not self._warned_mask and trace is not None and trace.scratch:
                 self._warned_mask = True
                 warnings.warn(
-                    f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask attached to it. However, "
-                    "this layer does not support masking and will therefore destroy the mask information. Downstream layers "
+                    f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask "
+                    f"attached to it. However, "
+                    "this layer does not support masking and will therefore destroy the mask information. "
+                    "Downstream layers "
                     "will not see the mask.",
                     stacklevel=2,
                 )
@@ -410,7 +423,8 @@ class Layer(LayerState):
         if all(isinstance(leaf, plain) for leaf in tree.flatten(own)):
             return {**base, **own}
         raise UnsupportedError(
-            f"Object {type(self).__name__} was created by passing arguments in `__init__()` that are not plain values, and "
+            f"Object {type(self).__name__} was created by passing arguments in `__init__()` that are not plain "
+            f"values, and "
             "therefore must override method `get_config()`.",
             got=", ".join(own),
             fix="return super().get_config() with these arguments added",
@@ -448,7 +462,9 @@ def _as_shape(given: Any) -> tuple[int | None, ...]:
 
 def is_shape(value: Any) -> bool:
     """Whether this is one shape: a tuple or list of sizes and Nones."""
-    return isinstance(value, (tuple, list)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
+    return isinstance(value, (tuple, list)) and all(
+        size is None or isinstance(size, (int, np.integer)) for size in value
+    )
 
 
 def tree_of_shapes(structure: Any, make: Callable[[Sequence[Any]], Any]) -> Any:
@@ -458,8 +474,10 @@ def tree_of_shapes(structure: Any, make: Callable[[Sequence[Any]], Any]) -> Any:
     if isinstance(structure, dict):
         return {key: tree_of_shapes(value, make) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return cast("list[Any]", [tree_of_shapes(item, make) for item in structure])
-    raise ShapeError("this is not a shape", got=repr(structure), needed="a tuple of sizes and None, or a list or dict of them")
+        return [tree_of_shapes(item, make) for item in structure]
+    raise ShapeError(
+        "this is not a shape", got=repr(structure), needed="a tuple of sizes and None, or a list or dict of them"
+    )
 
 
 def _own_outputs(outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -476,5 +494,3 @@ def _own_outputs(outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return leaf
 
     return tree.map_structure(own, outputs)
-
-

@@ -1,7 +1,9 @@
 """What a layer owns: weights, sub-layers, random states, regularisation losses; found by walking its attributes.
 
-Sub-layers count wherever they are kept: as attribute, or inside lists, tuples and dicts of attributes.  Order is the order in
-which attributes were first set; own weights come before those of sub-layers, trainable before non-trainable, as in Keras.
+Sub-layers count wherever they are kept: as attribute, or inside lists, tuples and dicts of attributes.  Order is the
+order in
+which attributes were first set; own weights come before those of sub-layers, trainable before non-trainable, as in
+Keras.
 """
 
 from __future__ import annotations
@@ -159,8 +161,10 @@ class LayerState(Operation):
     def add_weight(self, *args: Any, **kwargs: Any) -> Variable:
         """Create a weight of this layer.
 
-        Both orders are understood: Keras 3 `(shape, initializer, dtype, trainable, autocast, regularizer, constraint, aggregation,
-        overwrite_with_gradient, name)` and Keras 2 `(name, shape, dtype, initializer, regularizer, trainable, constraint)`.
+        Both orders are understood: Keras 3 `(shape, initializer, dtype, trainable, autocast, regularizer, constraint,
+            aggregation,
+        overwrite_with_gradient, name)` and Keras 2 `(name, shape, dtype, initializer, regularizer, trainable,
+        constraint)`.
 
         Args:
             shape: sizes; `()` when not given.
@@ -192,7 +196,14 @@ class LayerState(Operation):
         )
 
     def _add_weight(
-        self, shape: Any, initializer: Any, dtype: Any, trainable: bool | None, regularizer: Any, constraint: Any, name: str | None
+        self,
+        shape: Any,
+        initializer: Any,
+        dtype: Any,
+        trainable: bool | None,
+        regularizer: Any,
+        constraint: Any,
+        name: str | None,
     ) -> Variable:
         sizes = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
         if any(size is None for size in sizes):
@@ -239,7 +250,8 @@ class LayerState(Operation):
         arrays = [np.asarray(value) for value in weights]
         if len(arrays) != len(own):
             raise ShapeError(
-                f"You called `set_weights(weights)` on layer {self.name!r} with a weight list of length {len(arrays)}, but the "
+                f"You called `set_weights(weights)` on layer {self.name!r} with a weight list of length "
+                f"{len(arrays)}, but the "
                 f"layer was expecting {len(own)} weights.",
                 needed=", ".join(f"{v.path} {v.shape}" for v in own[:8]) + (" ..." if len(own) > 8 else ""),
                 fix="" if own else "build the layer first, by calling it or by build(input_shape)",

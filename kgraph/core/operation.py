@@ -1,7 +1,7 @@
 """`Operation`: anything that can be recorded as a node, and the questions that Keras answers about nodes.
 
-The node interface of Keras 2 (`get_input_at`, `input_shape`, ...) stands beside that of Keras 3; the errors are those that Keras 2
-raises, see each method.
+The node interface of Keras 2 (`get_input_at`, `input_shape`, ...) stands beside that of Keras 3; the errors are those
+that Keras 2 raises, see each method.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What surrounds a call: the names of the layers that are being built or called, and the `training` flag they hand down."""
+"""What surrounds a call: the names of the layers that are being built or called, and the `training` flag they hand
+down.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The two tensors without values: `SymbolicTensor` in functional models, `TracedTensor` while a function is lowered to IR.
+"""The two tensors without values: `SymbolicTensor` in functional models, `TracedTensor` while a function is lowered
+to IR.
 
-Both know shape and type only.  Asking for a truth value, a length or a NumPy array is an error that says what to use instead.
+Both know shape and type only.  Asking for a truth value, a length or a NumPy array is an error that says what to use
+instead.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
     from kgraph.core.trace import Trace
     from kgraph.ir.graph import Value
 
-__all__ = ["SymbolicTensor", "TracedTensor", "fresh_symbol", "is_symbolic", "merge_symbols", "resolve_dims", "shape_dims"]
+__all__ = [
+    "SymbolicTensor",
+    "TracedTensor",
+    "fresh_symbol",
+    "is_symbolic",
+    "merge_symbols",
+    "resolve_dims",
+    "shape_dims",
+]
 
 BATCH = "B"
 _AXIS_NAMES = {(3, 1): "T", (4, 1): "H", (4, 2): "W", (2, 1): "N"}
@@ -114,7 +124,8 @@ class _NoValue(OperatorMixin):
             "Python asked for the truth value of a tensor that has no value yet",
             got=self._describe(),
             needed="a condition on sizes or plain Python values in `if`, `while`, `and`, `or`, `not`",
-            fix="choose element by element with ops.where(condition, a, b); for branches use ops.cond, for loops ops.scan",
+            fix="choose element by element with ops.where(condition, a, b); for branches use ops.cond, for "
+            "loops ops.scan",
         )
 
     def _no_number(self, what: str) -> NoReturn:

@@ -5,9 +5,10 @@
         x = trace.input("x", (Dim.symbol("B"), 784), "float32")
         graph.outputs.append(model(x).value)
 
-A trace maps each Variable it meets to a graph param and each `assign` to a graph update.  Traces nest: the body of a loop is a
-trace of its own, and what it reads from outside becomes an extra argument of the loop (`capture`).  Locations are the nearest
-stack frame outside kgraph, or, while a model's recorded nodes run, the line that recorded the node.
+A trace maps each Variable it meets to a graph param and each `assign` to a graph update.  Traces nest: the body of a
+loop is a
+trace of its own, and what it reads from outside becomes an extra argument of the loop (`capture`).  Locations are the
+nearest stack frame outside kgraph, or, while a model's recorded nodes run, the line that recorded the node.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def require_trace(what: str) -> Trace:
     """
     trace = current_trace()
     if trace is None:
-        raise InvalidArgumentError(f"{what} can only be used while a function is traced", fix="use it inside `with Trace(graph):`")
+        raise InvalidArgumentError(
+            f"{what} can only be used while a function is traced", fix="use it inside `with Trace(graph):`"
+        )
     return trace
 
 
@@ -164,7 +167,9 @@ class Trace:
         results = tuple(TracedTensor(value, self) for value in node.results)
         return results[0] if len(results) == 1 else results
 
-    def emit_node(self, op: str, operands: Sequence[Any], attrs: Mapping[str, Any], regions: Sequence[Graph] = ()) -> Node:
+    def emit_node(
+        self, op: str, operands: Sequence[Any], attrs: Mapping[str, Any], regions: Sequence[Graph] = ()
+    ) -> Node:
         """Append one IR node at the present location."""
         self.builder.loc = self.location()
         return self.builder.node(op, operands, attrs, regions)
@@ -241,12 +246,13 @@ class Trace:
         """
         if self.parent is not None:
             raise InvalidArgumentError(
-                f"variable {variable.path!r} cannot be assigned inside a loop body", fix="carry its value as a state of the loop"
+                f"variable {variable.path!r} cannot be assigned inside a loop body",
+                fix="carry its value as a state of the loop",
             )
         from kgraph import ops
 
         param = self.param_of(variable)
-        tensor = ops.cast(ops.convert_to_tensor(value), variable.dtype)
+        tensor: TracedTensor = ops.cast(ops.convert_to_tensor(value), variable.dtype)
         if tensor.dims != param.shape:
             if tensor.dims and tensor.dims != (1,) * len(tensor.dims):
                 raise ShapeError(
@@ -328,5 +334,3 @@ def run_graph_of(
         for name, value in result.updates.items():
             trace.variables[name].array[...] = value
     return [np.asarray(output) for output in result.outputs]
-
-

@@ -1,7 +1,7 @@
 """`Variable`: one named tensor that lives between calls.
 
-A variable owns one contiguous, 64-byte aligned NumPy array for life; `assign` copies into it.  Compiled programs hold its address,
-so nothing here ever replaces the array.
+A variable owns one contiguous, 64-byte aligned NumPy array for life; `assign` copies into it.  Compiled programs hold
+its address, so nothing here ever replaces the array.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Variable(OperatorMixin):
 
     Args:
         initializer: an array, a number, or a function `f(shape, dtype)`; also the name of an initializer.
-        shape: needed when `initializer` is a function; `Variable((3, 4), ...)` with a shape given first is also understood through
+        shape: needed when `initializer` is a function; `Variable((3, 4), ...)` with a shape given first is also
+            understood through
             `shape=`.
         dtype: `floatx` for floats when not given.
         trainable: whether training changes it.
@@ -114,11 +115,11 @@ class Variable(OperatorMixin):
     @property
     def dtype(self) -> str:
         """Element type, e.g. `"float32"`."""
-        return self._array.dtype.name
+        return str(self._array.dtype.name)
 
     def numpy(self) -> npt.NDArray[Any]:
         """A copy of the value."""
-        return self._array.copy()
+        return np.array(self._array)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         from kgraph.core.trace import current_trace
@@ -210,7 +211,9 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, path
     if callable(initializer) or initializer is None:
         if shape is None or any(size is None for size in shape):
             raise InvalidArgumentError(
-                f"variable {path!r} needs a full shape", got=f"shape={shape}", fix="give shape= as a tuple of integers, or an array"
+                f"variable {path!r} needs a full shape",
+                got=f"shape={shape}",
+                fix="give shape= as a tuple of integers, or an array",
             )
         name = standardize_dtype(dtype)
         if initializer is None:
@@ -218,7 +221,9 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, path
         value = _initialise(initializer, tuple(int(size) for size in shape), name)
         if value.shape != tuple(shape):
             raise ShapeError(
-                f"the initializer of variable {path!r} returned another shape", got=str(value.shape), needed=str(tuple(shape))
+                f"the initializer of variable {path!r} returned another shape",
+                got=str(value.shape),
+                needed=str(tuple(shape)),
             )
         return value.astype(name)
     value = np.asarray(initializer)

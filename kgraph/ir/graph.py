@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kgraph.errors import InternalError
 from kgraph.ir.dims import DimLike, Shape
 from kgraph.ir.types import TensorType
@@ -102,15 +104,25 @@ def literal(number: Scalar, dtype: str) -> Literal:
     """A literal operand of the given element type; the number is rounded to that type."""
     if dtype == "bool":
         return Literal(bool(number), dtype)
-    if dtype.startswith("f"):
+    if dtype == "f32":
+        return Literal(_round_f32(float(number)), dtype)
+    if dtype == "f64":
         return Literal(float(number), dtype)
+    if dtype == "f16":
+        return Literal(float(np.float16(number)), dtype)
     return Literal(int(number), dtype)
+
+
+def _round_f32(number: float) -> float:
+    """The nearest f32, spelled with the fewest digits that give it back, as it prints."""
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(number)))
 
 
 class Node:
     """One op application.  `results` are the values it defines; `regions` are nested graphs (loops, kernels)."""
 
-    __slots__ = ("attrs", "loc", "op", "operands", "origin", "regions", "results")
+    __slots__ = ("attrs", "loc", "op", "operands", "regions", "results")
 
     def __init__(
         self,
@@ -249,7 +261,7 @@ class Graph:
                 node.drop_uses()
                 dropped += 1
         kept.reverse()
-        self.nodes = kept
+        self.nodes[:] = kept  # in place: builders hold this list
         return dropped
 
     def __str__(self) -> str:

@@ -18,7 +18,9 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     Raises:
         UnsupportedError: always.
     """
-    raise UnsupportedError("whole models cannot be loaded yet", fix="make the model by its script, then load_weights(...)")
+    raise UnsupportedError(
+        "whole models cannot be loaded yet", fix="make the model by its script, then load_weights(...)"
+    )
 
 
 def save_model(model: Model, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:

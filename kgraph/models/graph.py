@@ -1,7 +1,7 @@
 """`FunctionGraph`: the recorded nodes between some inputs and some outputs, in an order in which they can run.
 
-It is what functional and sequential models are made of.  Running it on traced tensors lowers the model; running it on symbolic
-tensors records the same calls again (nested models, cloning).
+It is what functional and sequential models are made of.  Running it on traced tensors lowers the model; running it on
+symbolic tensors records the same calls again (nested models, cloning).
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class FunctionGraph:
         self._check_names()
 
     def _walk(self) -> tuple[list[Node], dict[Operation, int]]:
-        """Nodes, each after those it needs, and operations numbered as they are met from the outputs (without recursion)."""
+        """Nodes, each after those it needs, and operations numbered as they are met from the outputs (without
+        recursion).
+        """
         given = {id(tensor) for tensor in self.inputs}
         done: set[int] = set()
         order: list[Node] = []
@@ -154,7 +156,8 @@ def _tensors(structure: Any, what: str, name: str) -> list[SymbolicTensor]:
     for leaf in leaves:
         if not isinstance(leaf, SymbolicTensor):
             raise InvalidArgumentError(
-                f"the {what} of model {name!r} must be tensors of `Input` or outputs of layers called on them", got=repr(leaf)
+                f"the {what} of model {name!r} must be tensors of `Input` or outputs of layers called on them",
+                got=repr(leaf),
             )
     if not leaves and what == "outputs":
         raise InvalidArgumentError(f"model {name!r} has no outputs")

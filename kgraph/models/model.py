@@ -1,14 +1,14 @@
 """`Model`: layers grouped into one that can be trained.
 
-Three ways to make one: from the tensors of a functional graph, `Sequential`, or a subclass with `call`.  Training itself is
-`kgraph.trainer`; the methods here hand over to it.
+Three ways to make one: from the tensors of a functional graph, `Sequential`, or a subclass with `call`.  Training
+itself is `kgraph.trainer`; the methods here hand over to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class Model(TrainingMethods, Layer):
     """A group of layers with training and inference.
 
     Args:
-        inputs: symbolic tensors of `Input` (or from the middle of another model): one, or a list, tuple or dict of them.
+        inputs: symbolic tensors of `Input` (or from the middle of another model): one, or a list, tuple or dict of
+            them.
         outputs: symbolic tensors that depend on them.
         name: automatic when not given.
         trainable: whether training changes the weights.
@@ -58,6 +59,7 @@ class Model(TrainingMethods, Layer):
     """
 
     def __new__(cls: type[Model], *args: Any, **kwargs: Any) -> Any:
+        """`Model(inputs, outputs)` makes a `Functional`."""
         if cls is Model and _is_functional_call(args, kwargs):
             return Layer.__new__(Functional, *args, **kwargs)
         return Layer.__new__(cls, *args, **kwargs)
@@ -122,13 +124,16 @@ class Model(TrainingMethods, Layer):
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise MissingLayerError(f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers.")
+                raise MissingLayerError(
+                    f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers."
+                )
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
         raise MissingLayerError(
-            f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}.", where=f"model {self.name!r}"
+            f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}.",
+            where=f"model {self.name!r}",
         )
 
     def _ends(self, which: int, what: str) -> Any:
@@ -245,7 +250,9 @@ class Model(TrainingMethods, Layer):
         if isinstance(inputs, dict) and not isinstance(self._graph.inputs_struct, dict):
             missing = [tensor.name for tensor in wanted if tensor.name not in inputs]
             if missing:
-                raise ShapeError(f"model {self.name!r} was called without input {missing[0]!r}", got=", ".join(map(str, inputs)))
+                raise ShapeError(
+                    f"model {self.name!r} was called without input {missing[0]!r}", got=", ".join(map(str, inputs))
+                )
             given = [inputs[tensor.name] for tensor in wanted]
         else:
             given = tree.flatten(inputs)
@@ -258,7 +265,9 @@ class Model(TrainingMethods, Layer):
         matched = [self._fitted(value, tensor) for value, tensor in zip(given, wanted)]
         for position, (tensor, one) in enumerate(zip(matched, masks)):
             if one is not None and tensor._keras_mask is None:
-                matched[position] = type(tensor)(tensor.value, tensor.trace) if isinstance(tensor, TracedTensor) else tensor
+                matched[position] = (
+                    type(tensor)(tensor.value, tensor.trace) if isinstance(tensor, TracedTensor) else tensor
+                )
                 matched[position]._keras_mask = one
         return matched
 
@@ -334,7 +343,9 @@ class Model(TrainingMethods, Layer):
             NotBuiltError: the model is not built.
         """
         if not self.built and not self.weights:
-            raise NotBuiltError(f"model {self.name!r} has no weights yet", fix="begin it with an Input, or call build(input_shape)")
+            raise NotBuiltError(
+                f"model {self.name!r} has no weights yet", fix="begin it with an Input, or call build(input_shape)"
+            )
         return super().get_weights()
 
     def get_config(self) -> dict[str, Any]:
@@ -343,7 +354,9 @@ class Model(TrainingMethods, Layer):
         Raises:
             UnsupportedError: always, but for subclasses that override it.
         """
-        raise UnsupportedError("the configuration of a model cannot be saved yet", fix="keep the script, and save the weights")
+        raise UnsupportedError(
+            "the configuration of a model cannot be saved yet", fix="keep the script, and save the weights"
+        )
 
     def to_json(self, **kwargs: Any) -> str:
         """The configuration as JSON; not there yet.
@@ -393,7 +406,9 @@ def _input_of_shape(shape: Sequence[Any]) -> SymbolicTensor:
     return Input(batch_shape=tuple(shape))
 
 
-def clone_model(model: Model, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None) -> Model:
+def clone_model(
+    model: Model, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None
+) -> Model:
     """The same architecture with new layers and new weights.
 
     Args:
@@ -434,4 +449,4 @@ def clone_model(model: Model, input_tensors: Any = None, clone_function: Callabl
     flat = tree.flatten(input_tensors)
     outputs = graph.run(flat, twin)
     inputs = tree.pack_like(graph.inputs_struct, flat)
-    return cast("Model", Model(inputs, outputs, name=model.name))
+    return Model(inputs, outputs, name=model.name)

@@ -55,7 +55,8 @@ class Sequential(Model):
         """Append a layer; it is built at once when the input shape is known.
 
         Raises:
-            InvalidArgumentError: not a layer, a name that is taken, a layer with several outputs, or an Input in the middle.
+            InvalidArgumentError: not a layer, a name that is taken, a layer with several outputs, or an Input in the
+                middle.
         """
         if isinstance(layer, SymbolicTensor):
             history = layer._keras_history
@@ -63,7 +64,7 @@ class Sequential(Model):
                 raise InvalidArgumentError("only layers and an Input can be added to a Sequential", got=repr(layer))
             layer = history.operation
         if callable(layer) and not isinstance(layer, Layer) and not isinstance(layer, type):
-            from kgraph.layers import Lambda
+            from kgraph.layers.core import Lambda
 
             layer = Lambda(layer)
         if not isinstance(layer, Layer):
@@ -77,7 +78,8 @@ class Sequential(Model):
             return
         if any(one.name == layer.name for one in self._stack):
             raise InvalidArgumentError(
-                f"All layers added to a Sequential model should have unique names. Name {layer.name!r} is already the name of a "
+                f"All layers added to a Sequential model should have unique names. Name {layer.name!r} is "
+                f"already the name of a "
                 "layer in this model.",
                 fix="give the layer another name with name=",
             )
@@ -104,7 +106,8 @@ class Sequential(Model):
             output = layer(tensor)
         if not isinstance(output, SymbolicTensor):
             raise InvalidArgumentError(
-                f"all layers of a Sequential model need one output tensor; {layer.name!r} returned {type(output).__name__}",
+                f"all layers of a Sequential model need one output tensor; {layer.name!r} returned "
+                f"{type(output).__name__}",
                 fix="use the functional interface: Model(inputs, outputs)",
             )
         return output
@@ -151,12 +154,15 @@ class Sequential(Model):
             return
         if input_shape is None or not self._stack:
             raise NotBuiltError(
-                f"Sequential model {self.name!r} cannot be built: " + ("it has no layers" if not self._stack else "no shape is given")
+                f"Sequential model {self.name!r} cannot be built: "
+                + ("it has no layers" if not self._stack else "no shape is given")
             )
         if not is_shape(input_shape):
             raise ShapeError(f"Sequential model {self.name!r} takes one input", got=repr(input_shape))
         with eager_scope():
-            chain = [Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=floatx(), name=f"{self._stack[0].name}_input")]
+            chain = [
+                Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=floatx(), name=f"{self._stack[0].name}_input")
+            ]
         for layer in self._stack:
             chain.append(self._called(layer, chain[-1]))
         self._chain = chain
@@ -164,7 +170,7 @@ class Sequential(Model):
 
     def _maybe_build(self, bound: dict[str, Any]) -> None:
         inputs = bound.get("inputs")
-        if not hasattr(inputs, "shape"):
+        if inputs is None or not hasattr(inputs, "shape"):
             raise ShapeError(f"Sequential model {self.name!r} takes one input", got=type(inputs).__name__)
         self.build(inputs.shape)
 

@@ -16,7 +16,9 @@ from kgraph.utils.summary import SummaryRow, format_summary
 __all__ = ["summary_text"]
 
 
-def summary_text(model: Model, line_length: int | None, expand_nested: bool, show_trainable: bool, layer_range: Any) -> str:
+def summary_text(
+    model: Model, line_length: int | None, expand_nested: bool, show_trainable: bool, layer_range: Any
+) -> str:
     """The table as text."""
     weights = model.weights
     trainable = sum(v.size for v in model.trainable_weights)
@@ -52,7 +54,9 @@ def _rows(model: Model, expand: bool, depth: int) -> list[SummaryRow]:
                 name=layer.name,
                 class_name=type(layer).__name__ if isinstance(layer, Layer) else _title(layer),
                 output_shape=_output_shape(layer),
-                params=(layer.count_params() if layer.built or layer.weights else None) if isinstance(layer, Layer) else 0,
+                params=(layer.count_params() if layer.built or layer.weights else None)
+                if isinstance(layer, Layer)
+                else 0,
                 connected_to=_connections(layer, nodes) if functional else (),
                 trainable=getattr(layer, "trainable", True),
                 depth=depth,

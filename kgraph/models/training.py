@@ -34,7 +34,8 @@ class TrainingMethods:
     def _require_trainer(self, what: str) -> Any:
         if self.trainer is None:
             raise NotCompiledError(
-                f"You must call `compile()` before using the model: {what}() of {self.name!r} needs a loss and an optimizer",
+                f"You must call `compile()` before using the model: {what}() of {self.name!r} needs a loss and "
+                f"an optimizer",
                 fix="call model.compile(optimizer=..., loss=...) first",
             )
         return self.trainer
@@ -102,7 +103,9 @@ class TrainingMethods:
         self._require_trainer("reset_metrics").reset_metrics()
 
     # -- Keras 2 --------------------------------------------------------------------------------------------------
-    def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, *args: Any, **kwargs: Any) -> Any:
+    def fit_generator(
+        self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, *args: Any, **kwargs: Any
+    ) -> Any:
         """`fit` on a generator (Keras 2)."""
         names = ("verbose", "callbacks", "validation_data", "validation_steps", "validation_freq", "class_weight")
         for name in ("max_queue_size", "workers", "use_multiprocessing"):

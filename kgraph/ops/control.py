@@ -1,4 +1,5 @@
-"""Loops: `scan_region` writes a Python step function as the region of an IR `scan`; `scan` is its face as in JAX and Keras.
+"""Loops: `scan_region` writes a Python step function as the region of an IR `scan`; `scan` is its face as in JAX and
+Keras.
 
 What the step function reads from outside (tensors, Variables) becomes an invariant of the loop by itself.
 """
@@ -16,7 +17,7 @@ from kgraph.core.tensors import TracedTensor, _NoValue
 from kgraph.core.variable import Variable
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import DimLike
-from kgraph.ops import shape
+from kgraph.ops import shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, must_equal
 
 Step = Callable[[list[TracedTensor], list[TracedTensor]], tuple[Sequence[Any], Sequence[Any]]]
@@ -58,14 +59,14 @@ def scan_region(
     inner = trace.region("step")
     with inner:
         first = [inner.input(f"state_{i}", x.dims, x.dtype) for i, x in enumerate(states)]
-        slices = [
-            inner.input(f"slice_{i}", x.dims[:axis] + x.dims[axis + 1 :], x.dtype) for i, x in enumerate(inputs)
-        ]
+        slices = [inner.input(f"slice_{i}", x.dims[:axis] + x.dims[axis + 1 :], x.dtype) for i, x in enumerate(inputs)]
         new_states, outputs = step(first, slices)
         after = [inner.capture(as_tensor(x)) for x in new_states]
         produced = [inner.capture(as_tensor(x)) for x in outputs]
         if len(after) != len(states):
-            raise InvalidArgumentError(f"a scan of {len(states)} states got {len(after)} new states from its step function")
+            raise InvalidArgumentError(
+                f"a scan of {len(states)} states got {len(after)} new states from its step function"
+            )
         after = [cast_to(x, old.dtype) for x, old in zip(after, states)]
         for i, (old, new) in enumerate(zip(states, after)):
             if old.dims != new.dims:
@@ -78,7 +79,9 @@ def scan_region(
     inner.graph.outputs = [x.value for x in (*after, *produced)]
     invariants = [outer for outer, _ in inner.captured]
     for loss, owner in zip(inner.losses, inner.loss_owners):
-        raise UnsupportedError(f"add_loss inside a loop body ({getattr(owner, 'name', owner)}, {loss})", fix="add it after the loop")
+        raise UnsupportedError(
+            f"add_loss inside a loop body ({getattr(owner, 'name', owner)}, {loss})", fix="add it after the loop"
+        )
     node = trace.emit_node(
         "scan",
         [*(x.value for x in states), *(x.value for x in inputs), *invariants],
@@ -90,7 +93,9 @@ def scan_region(
 
 
 @operation
-def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1) -> Any:
+def scan(
+    f: Callable[..., Any], init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1
+) -> Any:
     """`f(carry, x) -> (carry, y)` over the leading axis of `xs`: (last carry, stacked ys), as in JAX."""
     carry_leaves = tree.flatten(init)
     x_leaves = [] if xs is None else tree.flatten(xs)
@@ -104,11 +109,13 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: Any = None, r
 
     final, ys = scan_region(step, carry_leaves, x_leaves, reverse=reverse, length=length)
     stacked = iter(ys)
-    return tree.pack_like(init, final), tree.map_structure(lambda leaf: None if leaf is None else next(stacked), forms[0])
+    return tree.pack_like(init, final), tree.map_structure(
+        lambda leaf: None if leaf is None else next(stacked), forms[0]
+    )
 
 
 @operation
-def map(f: Callable[..., Any], xs: Any) -> Any:  # noqa: A001
+def map(f: Callable[..., Any], xs: Any) -> Any:
     """`f` of each slice along the leading axis, stacked."""
     return scan(lambda carry, x: (carry, f(x)), [], xs)[1]
 
@@ -133,9 +140,11 @@ def while_loop(cond: Any, body: Any, loop_vars: Any, maximum_iterations: int | N
     Raises:
         UnsupportedError: always.
     """
-    raise UnsupportedError("ops.while_loop is not supported yet", fix="use ops.scan with a fixed number of steps and ops.where")
+    raise UnsupportedError(
+        "ops.while_loop is not supported yet", fix="use ops.scan with a fixed number of steps and ops.where"
+    )
 
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """`body_fun(i, value)` for i in [lower, upper), as a scan; the bounds are numbers."""
-    return scan(lambda value, i: (body_fun(i, value), None), init_val, shape.arange(int(lower), int(upper)))[0]
+    return scan(lambda value, i: (body_fun(i, value), None), init_val, shaping.arange(int(lower), int(upper)))[0]

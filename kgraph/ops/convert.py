@@ -19,7 +19,17 @@ from kgraph.core.variable import Variable
 from kgraph.errors import DtypeError, InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim, DimLike, Shape, shape_text, shape_volume
 
-__all__ = ["as_tensor", "binary", "cast_to", "common", "normal_axes", "normal_axis", "same_sizes", "shape_argument", "unary"]
+__all__ = [
+    "as_tensor",
+    "binary",
+    "cast_to",
+    "common",
+    "normal_axes",
+    "normal_axis",
+    "same_sizes",
+    "shape_argument",
+    "unary",
+]
 
 Number = bool | int | float
 
@@ -54,7 +64,7 @@ def as_tensor(x: Any, dtype: Any = None) -> TracedTensor:
             fix="pass it to the layer as an argument of the call instead of using it from outside",
         )
     elif isinstance(x, (list, tuple)) and _has_tensor(x):
-        from kgraph.ops.shape import stack
+        from kgraph.ops.shaping import stack
 
         tensor = stack([as_tensor(item) for item in x])
     elif x is None:
@@ -176,7 +186,9 @@ def binary(op: str, a: Any, b: Any, floating: bool = False, integers_from_bool: 
     """Emit an elementwise op of two operands, after promotion."""
     left, right = common(a, b, floating=floating)
     if integers_from_bool:
-        left, right = (cast_to(x, "int32") if isinstance(x, TracedTensor) and x.dtype == "bool" else x for x in (left, right))
+        left, right = (
+            cast_to(x, "int32") if isinstance(x, TracedTensor) and x.dtype == "bool" else x for x in (left, right)
+        )
         left, right = (int(x) if isinstance(x, bool) else x for x in (left, right))
     same_sizes([x.dims for x in (left, right) if isinstance(x, TracedTensor)])
     return trace_emit(active(), op, left, right)
@@ -190,7 +202,9 @@ def normal_axis(axis: Any, rank: int, what: str = "axis") -> int:
     """
     number = int(axis)
     if not -rank <= number < rank:
-        raise ShapeError(f"{what} {number} is out of bounds for a tensor of rank {rank}", where=str(active().location()))
+        raise ShapeError(
+            f"{what} {number} is out of bounds for a tensor of rank {rank}", where=str(active().location())
+        )
     return number % rank
 
 
@@ -218,7 +232,9 @@ def shape_argument(shape: Any, volume: DimLike | None = None) -> Shape:
         if item is None or (not isinstance(item, Dim) and int(item) == -1):
             if unknown >= 0 or volume is None:
                 raise ShapeError(
-                    f"the shape {tuple(items)} leaves more than one size open" if volume is not None else f"the shape {tuple(items)} has an unknown size",
+                    f"the shape {tuple(items)} leaves more than one size open"
+                    if volume is not None
+                    else f"the shape {tuple(items)} has an unknown size",
                     where=str(active().location()),
                     fix="use ops.shape(x)[i] for sizes that follow another tensor",
                 )
@@ -235,7 +251,9 @@ def shape_argument(shape: Any, volume: DimLike | None = None) -> Shape:
                 f"a tensor of {volume} elements cannot take the shape {tuple(items)}", where=str(active().location())
             ) from None
         if isinstance(volume, int) and isinstance(rest, int) and rest and volume % rest:
-            raise ShapeError(f"a tensor of {volume} elements cannot take the shape {tuple(items)}", where=str(active().location()))
+            raise ShapeError(
+                f"a tensor of {volume} elements cannot take the shape {tuple(items)}", where=str(active().location())
+            )
     return tuple(sizes)
 
 

@@ -10,7 +10,7 @@ from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import DimLike, Shape, shape_volume
 from kgraph.ir.ops.rules import broadcast_shapes
-from kgraph.ops import math, reduction, shape
+from kgraph.ops import math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, common, emit, must_equal, normal_axis, same_sizes
 
 
@@ -36,23 +36,25 @@ def matmul(x1: Any, x2: Any) -> Any:
     a, b = _pair(x1, x2)
     rank_a, rank_b = len(a.dims), len(b.dims)
     if not rank_a or not rank_b:
-        raise ShapeError("matmul needs tensors of rank 1 or more", where=str(active().location()), got=f"{a.shape}, {b.shape}")
+        raise ShapeError(
+            "matmul needs tensors of rank 1 or more", where=str(active().location()), got=f"{a.shape}, {b.shape}"
+        )
     _check_inner("matmul", a, b, a.dims[-1], b.dims[-2] if rank_b > 1 else b.dims[0])
     if rank_a == 1:
-        product = matmul(shape.expand_dims(a, 0), b if rank_b > 1 else shape.expand_dims(b, 1))
-        return shape.reshape(product, (*b.dims[:-2], *b.dims[-1:]) if rank_b > 1 else ())
+        product = matmul(shaping.expand_dims(a, 0), b if rank_b > 1 else shaping.expand_dims(b, 1))
+        return shaping.reshape(product, (*b.dims[:-2], *b.dims[-1:]) if rank_b > 1 else ())
     if rank_b == 1:
-        return shape.reshape(matmul(a, shape.expand_dims(b, 1)), a.dims[:-1])
+        return shaping.reshape(matmul(a, shaping.expand_dims(b, 1)), a.dims[:-1])
     if rank_b == 2:
         if rank_a == 2:
             return emit("matmul", a, b)
         # One large product instead of many small ones.
-        rows = shape.reshape(a, (shape_volume(a.dims[:-1]), a.dims[-1]))
-        return shape.reshape(emit("matmul", rows, b), (*a.dims[:-1], b.dims[-1]))
+        rows = shaping.reshape(a, (shape_volume(a.dims[:-1]), a.dims[-1]))
+        return shaping.reshape(emit("matmul", rows, b), (*a.dims[:-1], b.dims[-1]))
     same_sizes([a.dims[:-2], b.dims[:-2]])
     lead = broadcast_shapes("matmul", [a.dims[:-2], b.dims[:-2]])
-    a = shape.broadcast_to(a, (*lead, *a.dims[-2:]))
-    b = shape.broadcast_to(b, (*lead, *b.dims[-2:]))
+    a = shaping.broadcast_to(a, (*lead, *a.dims[-2:]))
+    b = shaping.broadcast_to(b, (*lead, *b.dims[-2:]))
     return emit("matmul", a, b)
 
 
@@ -85,15 +87,15 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
     free_b = [j for j in range(rank_b) if j not in right]
     inner = shape_volume(tuple(a.dims[i] for i in left))
     keep_a, keep_b = tuple(a.dims[i] for i in free_a), tuple(b.dims[j] for j in free_b)
-    rows = shape.reshape(shape.transpose(a, [*free_a, *left]), (shape_volume(keep_a), inner))
-    columns = shape.reshape(shape.transpose(b, [*right, *free_b]), (inner, shape_volume(keep_b)))
-    return shape.reshape(emit("matmul", rows, columns), (*keep_a, *keep_b))
+    rows = shaping.reshape(shaping.transpose(a, [*free_a, *left]), (shape_volume(keep_a), inner))
+    columns = shaping.reshape(shaping.transpose(b, [*right, *free_b]), (inner, shape_volume(keep_b)))
+    return shaping.reshape(emit("matmul", rows, columns), (*keep_a, *keep_b))
 
 
 @operation
 def outer(x1: Any, x2: Any) -> Any:
     """Every product of an element of x1 and one of x2."""
-    return math.multiply(shape.reshape(x1, (-1, 1)), shape.reshape(x2, (1, -1)))
+    return math.multiply(shaping.reshape(x1, (-1, 1)), shaping.reshape(x2, (1, -1)))
 
 
 @operation
@@ -111,7 +113,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         product, term = _einsum_pair(terms[0], tensors[0], terms[1], tensors[1], term)
         terms, tensors = [term, *terms[2:]], [product, *tensors[2:]]
     term, tensor = _sum_away(terms[0], tensors[0], set(output))
-    return shape.transpose(tensor, [term.index(x) for x in output])
+    return shaping.transpose(tensor, [term.index(x) for x in output])
 
 
 def _merge_labels(terms: list[list[str]], tensors: list[TracedTensor]) -> None:
@@ -138,12 +140,16 @@ def _labels(subscripts: str, ranks: list[int]) -> tuple[list[list[str]], list[st
         before, dots, after = part.partition("...")
         count = rank - len(before) - len(after)
         if count < 0 or (count and not dots):
-            raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit a tensor of rank {rank}", where=str(active().location()))
+            raise ShapeError(
+                f"einsum {subscripts!r}: {part!r} does not fit a tensor of rank {rank}", where=str(active().location())
+            )
         extra = [str(i) for i in reversed(range(count))]
         widest = max(widest, extra, key=len)
         term = [*before, *extra, *after]
         if len(set(term)) != len(term):
-            raise InvalidArgumentError(f"einsum {subscripts!r}: a label occurs twice in {part!r}", fix="take the diagonal first")
+            raise InvalidArgumentError(
+                f"einsum {subscripts!r}: a label occurs twice in {part!r}", fix="take the diagonal first"
+            )
         terms.append(term)
     if arrow:
         before, dots, after = right.partition("...")
@@ -173,13 +179,13 @@ def _einsum_pair(
     columns = [x for x in term_b if x not in term_a]
 
     def arranged(term: list[str], tensor: TracedTensor, groups: Sequence[list[str]]) -> TracedTensor:
-        moved = shape.transpose(tensor, [term.index(x) for group in groups for x in group])
+        moved = shaping.transpose(tensor, [term.index(x) for group in groups for x in group])
         target: Shape = tuple(sizes[x] for x in groups[0])
         for group in groups[1:]:
             target = (*target, shape_volume(tuple(sizes[x] for x in group)))
-        result: TracedTensor = shape.reshape(moved, target)
+        result: TracedTensor = shaping.reshape(moved, target)
         return result
 
     product = emit("matmul", arranged(term_a, a, [batch, rows, inner]), arranged(term_b, b, [batch, inner, columns]))
     labels = [*batch, *rows, *columns]
-    return shape.reshape(product, tuple(sizes[x] for x in labels)), labels
+    return shaping.reshape(product, tuple(sizes[x] for x in labels)), labels

@@ -1,4 +1,6 @@
-"""Elementwise operations.  Names, arguments and types follow `keras.ops`; see `kgraph.core.dtypes` for how types meet."""
+"""Elementwise operations.  Names, arguments and types follow `keras.ops`; see `kgraph.core.dtypes` for how types
+meet.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,6 @@ from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.ops.convert import active, as_tensor, binary, cast_to, common, emit, is_number, same_sizes, unary
-
-# ruff: noqa: A001  (names of NumPy and Keras)
 
 
 @operation
@@ -125,7 +125,7 @@ def sign(x: Any) -> Any:
 
 @operation
 def square(x: Any) -> Any:
-    """x * x."""
+    """`x` * x."""
     tensor = as_tensor(x)
     if tensor.dtype == "bool":
         tensor = cast_to(tensor, "int32")
@@ -152,13 +152,13 @@ def reciprocal(x: Any) -> Any:
 
 @operation
 def exp(x: Any) -> Any:
-    """e ** x."""
+    """`e` ** x."""
     return unary("exp", x, floating=True)
 
 
 @operation
 def expm1(x: Any) -> Any:
-    """e ** x - 1, exact near 0."""
+    """`e` ** x - 1, exact near 0."""
     return unary("expm1", x, floating=True)
 
 
@@ -264,7 +264,7 @@ def round(x: Any, decimals: int = 0) -> Any:
 
 @operation
 def trunc(x: Any) -> Any:
-    """x without its fraction."""
+    """`x` without its fraction."""
     tensor = as_tensor(x)
     if not is_float_dtype(tensor.dtype):
         return tensor
@@ -273,7 +273,7 @@ def trunc(x: Any) -> Any:
 
 @operation
 def clip(x: Any, x_min: Any, x_max: Any) -> Any:
-    """x kept within [x_min, x_max]; equal to minimum(maximum(x, x_min), x_max), as `jax.numpy.clip`."""
+    """`x` kept within [x_min, x_max]; equal to minimum(maximum(x, x_min), x_max), as `jax.numpy.clip`."""
     result = as_tensor(x)
     if x_min is not None:
         result = maximum(result, x_min)
@@ -286,7 +286,9 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     if x1 is None or x2 is None:
         from kgraph.errors import UnsupportedError
 
-        raise UnsupportedError("where(condition) with one argument has a result of unknown shape", fix="give both values")
+        raise UnsupportedError(
+            "where(condition) with one argument has a result of unknown shape", fix="give both values"
+        )
     chosen = cast_to(as_tensor(condition), "bool")
     left, right = common(x1, x2)
     if isinstance(left, TracedTensor) and isinstance(right, TracedTensor):
@@ -386,6 +388,6 @@ def stop_gradient(variable: Any) -> Any:
 
 @operation
 def cast(x: Any, dtype: Any) -> Any:
-    """x in another element type."""
+    """`x` in another element type."""
     active()
     return as_tensor(x, dtype)

@@ -1,4 +1,6 @@
-"""Activations, convolution and pooling.  Formulas and argument names follow `keras.ops`; layout is channels last inside."""
+"""Activations, convolution and pooling.  Formulas and argument names follow `keras.ops`; layout is channels last
+inside.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from kgraph.core.session import floatx, image_data_format
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim, DimLike
-from kgraph.ops import math, reduction, shape
+from kgraph.ops import math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, common, emit, normal_axis, unary
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -61,7 +63,7 @@ def hard_sigmoid(x: Any) -> Any:
 
 @operation
 def hard_tanh(x: Any) -> Any:
-    """x kept within [-1, 1]."""
+    """`x` kept within [-1, 1]."""
     return math.clip(_floating(x), -1.0, 1.0)
 
 
@@ -73,34 +75,34 @@ def softplus(x: Any) -> Any:
 
 @operation
 def softsign(x: Any) -> Any:
-    """x / (1 + |x|)."""
+    """`x` / (1 + |x|)."""
     tensor = _floating(x)
     return math.divide(tensor, math.add(1.0, math.abs(tensor)))
 
 
 @operation
 def silu(x: Any) -> Any:
-    """x * sigmoid(x)."""
+    """`x` * sigmoid(x)."""
     tensor = _floating(x)
     return math.multiply(tensor, sigmoid(tensor))
 
 
 @operation
 def swish(x: Any) -> Any:
-    """x * sigmoid(x)."""
+    """`x` * sigmoid(x)."""
     return silu(x)
 
 
 @operation
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x)."""
+    """`x` * hard_sigmoid(x)."""
     tensor = _floating(x)
     return math.multiply(tensor, hard_sigmoid(tensor))
 
 
 @operation
 def mish(x: Any) -> Any:
-    """x * tanh(softplus(x))."""
+    """`x` * tanh(softplus(x))."""
     tensor = _floating(x)
     return math.multiply(tensor, math.tanh(softplus(tensor)))
 
@@ -137,7 +139,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
 
 @operation
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x * Phi(x): through tanh when `approximate` (the default of `keras.ops`), else through erf."""
+    """`x` * Phi(x): through tanh when `approximate` (the default of `keras.ops`), else through erf."""
     tensor = _floating(x)
     if approximate:
         cube = math.multiply(math.multiply(tensor, tensor), tensor)
@@ -153,10 +155,10 @@ def _softmax(op: str, x: Any, axis: Any) -> Any:
         axes = [normal_axis(a, rank) for a in axis]
         rest = [i for i in range(rank) if i not in axes]
         order = [*rest, *axes]
-        moved = shape.transpose(tensor, order)
-        flat = shape.reshape(moved, (*(tensor.dims[i] for i in rest), -1))
-        result = shape.reshape(emit(op, flat, axis=len(rest)), moved.dims)
-        return shape.transpose(result, [order.index(i) for i in range(rank)])
+        moved = shaping.transpose(tensor, order)
+        flat = shaping.reshape(moved, (*(tensor.dims[i] for i in rest), -1))
+        result = shaping.reshape(emit(op, flat, axis=len(rest)), moved.dims)
+        return shaping.transpose(result, [order.index(i) for i in range(rank)])
     return emit(op, tensor, axis=normal_axis(axis, rank))
 
 
@@ -174,7 +176,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 @operation
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
-    """x divided by its norm along axes; the norm is at least `epsilon`."""
+    """`x` divided by its norm along axes; the norm is at least `epsilon`."""
     tensor = _floating(x)
     least = default_epsilon() if epsilon is None else float(epsilon)
     if order == 2:
@@ -183,7 +185,9 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
     if order == 1:
         norm = reduction.sum(math.abs(tensor), axis=axis, keepdims=True)
     else:
-        norm = math.power(reduction.sum(math.power(math.abs(tensor), float(order)), axis=axis, keepdims=True), 1.0 / order)
+        norm = math.power(
+            reduction.sum(math.power(math.abs(tensor), float(order)), axis=axis, keepdims=True), 1.0 / order
+        )
     return math.divide(tensor, math.maximum(norm, least))
 
 
@@ -230,31 +234,38 @@ def _paddings(
 
 def _to_rank2(x: TracedTensor, rank: int) -> TracedTensor:
     """[N, L, C] -> [N, 1, L, C]: one-dimensional windows are two-dimensional ones of height 1."""
-    result: TracedTensor = shape.expand_dims(x, 1) if rank == 1 else x
+    result: TracedTensor = shaping.expand_dims(x, 1) if rank == 1 else x
     return result
 
 
 def _spatial_rank(tensor: TracedTensor, name: str) -> int:
     rank = len(tensor.dims) - 2
     if rank not in (1, 2):
-        raise UnsupportedError(f"{name} works on tensors of rank 3 and 4", where=str(active().location()), got=str(tensor.shape))
+        raise UnsupportedError(
+            f"{name} works on tensors of rank 3 and 4", where=str(active().location()), got=str(tensor.shape)
+        )
     return rank
 
 
 def _last(tensor: TracedTensor, first: bool) -> TracedTensor:
-    result: TracedTensor = shape.moveaxis(tensor, 1, -1) if first else tensor
+    result: TracedTensor = shaping.moveaxis(tensor, 1, -1) if first else tensor
     return result
 
 
 def _restored(tensor: Any, rank: int, first: bool) -> Any:
     if rank == 1:
-        tensor = shape.squeeze(tensor, 1)
-    return shape.moveaxis(tensor, -1, 1) if first else tensor
+        tensor = shaping.squeeze(tensor, 1)
+    return shaping.moveaxis(tensor, -1, 1) if first else tensor
 
 
 @operation
 def conv(
-    inputs: Any, kernel: Any, strides: Any = 1, padding: Any = "valid", data_format: str | None = None, dilation_rate: Any = 1
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Any:
     """Cross-correlation over one or two spatial axes.
 
@@ -270,7 +281,9 @@ def conv(
     first = _channels_first(data_format)
     x = _last(x, first)
     if len(k.dims) != rank + 2:
-        raise ShapeError("conv: the kernel does not fit the input", where=str(active().location()), got=f"{x.shape}, {k.shape}")
+        raise ShapeError(
+            "conv: the kernel does not fit the input", where=str(active().location()), got=f"{x.shape}, {k.shape}"
+        )
     stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
     window = tuple(int(str(size)) for size in k.dims[:rank])
     pads = _paddings(padding, x.dims[1:-1], window, stride, dilation)
@@ -283,7 +296,7 @@ def conv(
         )
     if rank == 1:
         stride, dilation, pads = (1, *stride), (1, *dilation), ((0, 0), *pads)
-        k = shape.expand_dims(k, 0)
+        k = shaping.expand_dims(k, 0)
     y = emit(
         "conv2d", _to_rank2(x, rank), k, strides=stride, padding=pads, dilation=dilation, groups=channels // per_group
     )
@@ -292,12 +305,17 @@ def conv(
 
 @operation
 def depthwise_conv(
-    inputs: Any, kernel: Any, strides: Any = 1, padding: Any = "valid", data_format: str | None = None, dilation_rate: Any = 1
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Any:
     """Each channel with its own kernels: kernel f32[KH, KW, C, M] -> output channel c * M + m."""
     k = as_tensor(kernel)
     *window, channels, multiplier = k.dims
-    flat = shape.reshape(k, (*window, 1, channels * multiplier))
+    flat = shaping.reshape(k, (*window, 1, channels * multiplier))
     return conv(inputs, flat, strides, padding, data_format, dilation_rate)
 
 
@@ -353,15 +371,15 @@ def average_pool(
         mean = math.divide(y, float(height * width))
     else:
         sizes = (1, wide.dims[1], wide.dims[2], 1)
-        counts = emit("sum_pool", shape.ones(sizes, wide.dtype), **attrs)
+        counts = emit("sum_pool", shaping.ones(sizes, wide.dtype), **attrs)
         mean = math.divide(y, counts)
     return _restored(mean, rank, first)
 
 
 @operation
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """x + bias over the channel axis."""
+    """`x` + bias over the channel axis."""
     tensor, b = as_tensor(x), as_tensor(bias)
     if _channels_first(data_format) and len(tensor.dims) > 2 and len(b.dims) == 1:
-        b = shape.reshape(b, (-1,) + (1,) * (len(tensor.dims) - 2))
+        b = shaping.reshape(b, (-1,) + (1,) * (len(tensor.dims) - 2))
     return math.add(tensor, b)

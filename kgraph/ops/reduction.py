@@ -12,8 +12,6 @@ from kgraph.ir.dims import DimLike
 from kgraph.ops import math
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, normal_axes, normal_axis
 
-# ruff: noqa: A001  (names of NumPy and Keras)
-
 
 def _reduce(op: str, tensor: TracedTensor, axis: Any, keepdims: bool) -> TracedTensor:
     axes = normal_axes(axis, len(tensor.dims))
@@ -57,7 +55,11 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     tensor = _as_float(x)
     count = _count(tensor, axis)
     total = _reduce("sum", tensor, axis, keepdims)
-    return total if count == 1 else math.divide(total, float(count) if isinstance(count, int) else as_tensor(count, tensor.dtype))
+    return (
+        total
+        if count == 1
+        else math.divide(total, float(count) if isinstance(count, int) else as_tensor(count, tensor.dtype))
+    )
 
 
 @operation
@@ -127,18 +129,18 @@ def count_nonzero(x: Any, axis: Any = None) -> Any:
 
 
 def _arg(op: str, x: Any, axis: int | None, keepdims: bool) -> Any:
-    from kgraph.ops import shape
+    from kgraph.ops import shaping
 
     tensor = as_tensor(x)
     rank = len(tensor.dims)
     if tensor.dtype == "bool":
         tensor = cast_to(tensor, "int32")
     if axis is None:
-        result = emit(op, shape.reshape(tensor, (-1,)), axis=0)
-        return shape.reshape(result, (1,) * rank) if keepdims else result
+        result = emit(op, shaping.reshape(tensor, (-1,)), axis=0)
+        return shaping.reshape(result, (1,) * rank) if keepdims else result
     place = normal_axis(axis, rank)
     result = emit(op, tensor, axis=place)
-    return shape.expand_dims(result, place) if keepdims else result
+    return shaping.expand_dims(result, place) if keepdims else result
 
 
 @operation
@@ -156,20 +158,20 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 @operation
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Running sum along an axis, or of the flattened tensor."""
-    from kgraph.ops import shape
+    from kgraph.ops import shaping
 
     tensor = _as_number(x)
     if dtype is not None:
         tensor = cast_to(tensor, dtype)
     if axis is None:
-        tensor, axis = shape.reshape(tensor, (-1,)), 0
+        tensor, axis = shaping.reshape(tensor, (-1,)), 0
     return emit("cumsum", tensor, axis=normal_axis(axis, len(tensor.dims)))
 
 
 @operation
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log(sum(e^x)) over axes, with the maximum taken out first so that it does not overflow."""
-    from kgraph.ops import shape
+    from kgraph.ops import shaping
 
     tensor = _as_float(x)
     top = math.stop_gradient(max(tensor, axis, keepdims=True))
@@ -180,4 +182,4 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if keepdims:
         return total
     axes = normal_axes(axis, len(tensor.dims))
-    return shape.reshape(total, tuple(d for i, d in enumerate(tensor.dims) if i not in axes))
+    return shaping.reshape(total, tuple(d for i, d in enumerate(tensor.dims) if i not in axes))

@@ -359,7 +359,7 @@ def _run_rows(
         if not count:
             continue
         executable = step.bind(step.sizes(feed.arrays, rows))
-        chunk = trainer.steps_per_execution if per_batch else 1
+        chunk = trainer.steps_per_execution if per_batch else _steps_at_once(step.pace.get(rows))
         left = count
         while left:
             now = min(chunk, left)
@@ -374,12 +374,18 @@ def _run_rows(
             if per_batch:
                 end_hook(done - 1, _batch_logs(trainer, mode, sinks, done - now, done, batch))
             else:
-                chunk = max(1, min(now * _GROWTH, int(_SECONDS_PER_CALL * now / max(seconds, 1e-7))))
+                step.pace[rows] = seconds / now
+                chunk = min(now * _GROWTH, _steps_at_once(seconds / now))
             if bar is not None:
                 bar.update(done, trainer.logs() if bar.wants_update and mode != "predict" else None)
             if mode == "train" and trainer.model.stop_training:
                 return done
     return done
+
+
+def _steps_at_once(seconds: float | None) -> int:
+    """How many steps take a fifth of a second; one when their time is not known yet."""
+    return 1 if seconds is None else max(1, int(_SECONDS_PER_CALL / max(seconds, 1e-7)))
 
 
 def _batch_logs(

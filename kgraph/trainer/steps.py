@@ -32,7 +32,7 @@ from kgraph.trainer.bounds import Bound, index_bounds
 if TYPE_CHECKING:
     from kgraph.trainer.trainer import Trainer
 
-__all__ = ["Signature", "Step", "build_step", "record", "signature_of", "target_name", "weight_name"]
+__all__ = ["Recorded", "Signature", "Step", "build_step", "record", "signature_of", "target_name", "weight_name"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,6 +95,9 @@ class Step:
         variables: by param name.
         bounds: inputs that are row numbers.
         seconds: wall time of tracing and compiling.
+        params: the variables' arrays, by param name.
+        free_dims: for each symbol the (input, axis) pairs that show its size.
+        pace: seconds a run took lately, by rows; the loops choose by it how long to stay in native code.
     """
 
     mode: str
@@ -106,10 +109,10 @@ class Step:
     seconds: float
     params: dict[str, Array] = field(init=False)
     free_dims: dict[str, list[tuple[str, int]]] = field(init=False)
+    pace: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.params = {name: variable.array for name, variable in self.variables.items()}
-        # Symbol -> the (input, axis) pairs that show its size.
         self.free_dims = {}
         for value in self.graph.inputs:
             for axis, dim in enumerate(value.shape):
@@ -156,18 +159,33 @@ def build_step(trainer: Trainer, mode: str, signature: Signature) -> Step:
     start = time.perf_counter()
     label = f"{trainer.model.name}.{mode}"
     dump = Dump(settings().dump, label)
-    graph, variables = record(trainer, mode, signature, dump=dump)
+    recorded = record(trainer, mode, signature, dump=dump)
     if dump and mode == "train":
-        dump.stage("grad", str(graph))
-    bounds = index_bounds(graph, [target_name(name) for name, _, _ in signature.targets])
+        dump.stage("grad", str(recorded.graph))
     options = CompileOptions(label=label, dump=dump)
-    program = compile_graph(graph, trainer.target, options)
-    return Step(mode, signature, graph, program, variables, bounds, time.perf_counter() - start)
+    program = compile_graph(recorded.graph, trainer.target, options)
+    seconds = time.perf_counter() - start
+    return Step(mode, signature, recorded.graph, program, recorded.variables, recorded.bounds, seconds)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A traced step.
+
+    Attributes:
+        graph: of the step.
+        variables: by param name.
+        bounds: inputs that are row numbers, by input name.
+    """
+
+    graph: Graph
+    variables: dict[str, Variable]
+    bounds: dict[str, list[Bound]]
 
 
 def record(
     trainer: Trainer, mode: str, signature: Signature, backward: bool = True, dump: Dump | None = None
-) -> tuple[Graph, dict[str, Variable]]:
+) -> Recorded:
     """Trace one step.
 
     Args:
@@ -177,9 +195,6 @@ def record(
         backward: run the passes that come before autodiff and, for training, append gradients and update; without it
             the graph is as recorded.
         dump: gets the graph as recorded and what the passes made of it.
-
-    Returns:
-        The graph, and the variables by param name.
     """
     model = trainer.model
     graph = Graph(f"{model.name}.{mode}")
@@ -190,8 +205,10 @@ def record(
     trace = Trace(graph, training=mode == "train", seed_step=trainer.seed_step)
     with trace:
         _forward(trainer, trace, mode, signature)
+    # Before the passes, which may turn a one-hot into comparisons.
+    bounds = index_bounds(graph, [target_name(name) for name, _, _ in signature.targets])
     if not backward:
-        return graph, dict(trace.variables)
+        return Recorded(graph, dict(trace.variables), bounds)
     if dump:
         dump.stage("graph", str(graph))
     run_passes(graph, BEFORE_GRADIENTS, PassContext(dump=dump.stage if dump else None))
@@ -201,7 +218,7 @@ def record(
             _update(trainer, trace, graph.outputs[0], trainable)
             _count_step(trainer, trace)
         graph.updates = list({param: (param, value) for param, value in graph.updates}.values())
-    return graph, dict(trace.variables)
+    return Recorded(graph, dict(trace.variables), bounds)
 
 
 def _forward(trainer: Trainer, trace: Trace, mode: str, signature: Signature) -> None:

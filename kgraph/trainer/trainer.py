@@ -512,7 +512,7 @@ class Trainer:
         signature = self._known_signature(mode)
         if stage == "graph" and mode == "train":
             self.resolve(signature)
-            return record(self, mode, signature, backward=False)[0]
+            return record(self, mode, signature, backward=False).graph
         step = self.step_for(mode, signature)
         return step.graph if stage in ("graph", "grad") else step.program.stages[stage]
 

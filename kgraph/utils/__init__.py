@@ -10,8 +10,18 @@ if TYPE_CHECKING:
     from kgraph.random import set_random_seed
     from kgraph.utils.numeric import normalize, to_categorical
     from kgraph.utils.sequence import pad_sequences
+    from kgraph.utils.vis import model_to_dot, plot_model
 
-__all__ = ["clear_session", "is_keras_tensor", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = [
+    "clear_session",
+    "is_keras_tensor",
+    "model_to_dot",
+    "normalize",
+    "pad_sequences",
+    "plot_model",
+    "set_random_seed",
+    "to_categorical",
+]
 
 # name -> (module, name there); the later ones belong to modules that may not be there yet.
 _NAMES = {
@@ -20,7 +30,8 @@ _NAMES = {
     "to_categorical": ("kgraph.utils.numeric", "to_categorical"),
     "normalize": ("kgraph.utils.numeric", "normalize"),
     "pad_sequences": ("kgraph.utils.sequence", "pad_sequences"),
-    "plot_model": ("kgraph.utils.plot_model", "plot_model"),
+    "plot_model": ("kgraph.utils.vis", "plot_model"),
+    "model_to_dot": ("kgraph.utils.vis", "model_to_dot"),
     "standardize_dtype": ("kgraph.core.dtypes", "standardize_dtype"),
 }
 

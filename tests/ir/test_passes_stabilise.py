@@ -1,9 +1,10 @@
-"""Cross-entropies after `stabilise`: Keras's numbers where the clip acts, full precision elsewhere, zero gradient outside."""
+"""Cross-entropies after `stabilise`: Keras's numbers where the clip acts, full precision elsewhere."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kgraph.ir import Builder, Dim, Graph, TensorType, parse
 from kgraph.ir.interpreter import interpret
 from kgraph.ir.passes import BEFORE_GRADIENTS, OPTIMIZE, PassContext, parse_pipeline, run_passes

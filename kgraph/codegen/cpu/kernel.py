@@ -114,10 +114,12 @@ class KernelContext:
             self.writer.scopes[position] = position
         self.results: list[BufferRef] = []
         for number, result in enumerate(node.results):
-            position = len(node.operands) + number
+            # One pointer for memory that is read and written: LLVM then sees that iterations do not depend on each other,
+            # where two equal pointers would fail its overlap check and run the scalar loop.
+            position = shared.get(number, len(node.operands) + number)
             layout = layouts.get(result) or contiguous(result.shape)
             self.results.append(BufferRef(position, result.dtype, layout))
-            self.writer.scopes[position] = shared.get(number, position)
+            self.writer.scopes[position] = position
 
     def temporary(self, dtype: str, volume: Quantity, layout: Layout) -> BufferRef:
         """A further buffer for the time of this kernel."""

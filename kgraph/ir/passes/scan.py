@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kgraph.ir.builder import Builder
+from kgraph.ir.builder import Builder, make_node
 from kgraph.ir.dims import shape_volume
 from kgraph.ir.graph import Graph, Node, Value, clone_node, literal
 from kgraph.ir.opdef import Grads
@@ -234,11 +234,12 @@ class _ReverseLoop:
         new_sums = [inside.op("add", have, mapping[g]) for have, g in zip(sums, self.accumulators, strict=True)]
         body.outputs = [*new_states, *new_sums, *(mapping[v] for v in produced)]
         body.remove_dead()
+        extra = _hoist_transposes(b, body, list(invariants))
 
         starts = [initial for _, _, initial in self.states] + [_or_zero(b, None, grad) for grad in self.accumulators]
         attrs = dict(node.attrs)
         attrs.update(inits=len(starts), sequences=len(walked), reverse=not node.attrs["reverse"])
-        loop = b.node("scan", [*starts, *(tensor for _, tensor in walked), *invariants], attrs, [body])
+        loop = b.node("scan", [*starts, *(tensor for _, tensor in walked), *invariants, *extra], attrs, [body])
         results = list(loop.results)
         stacks = dict(zip(produced, results[len(starts) :], strict=True))
         stacks.update((argument, tensor) for argument, tensor in walked)
@@ -251,6 +252,33 @@ def _clone_reading(node: Node, mapping: dict[Value, Value]) -> Node:
         if value not in mapping and value.literal is None:
             mapping[value] = Value(value.type)
     return clone_node(node, mapping)
+
+
+def _hoist_transposes(b: Builder, body: Graph, invariants: list[Value]) -> list[Value]:
+    """Transpose matrices that no step changes once before the loop; returns the new invariants.
+
+    A product with a transposed right side repacks that side each time, which costs as much as the small product itself.
+    """
+    first = len(body.inputs) - len(invariants)
+    outer = dict(zip(body.inputs[first:], invariants, strict=True))
+    turned: dict[Value, Value] = {}
+    extra: list[Value] = []
+    for position, node in enumerate(body.nodes):
+        if node.op.name != "matmul" or not node.attrs["transpose_b"] or node.operands[1] not in outer:
+            continue
+        matrix = node.operands[1]
+        if matrix.type.rank != 2:
+            continue
+        if matrix not in turned:
+            hoisted = b.op("transpose", outer[matrix], perm=(1, 0))
+            turned[matrix] = body.add_input("", hoisted.type)
+            extra.append(hoisted)
+        attrs = {**node.attrs, "transpose_b": False}
+        plain = make_node(node.op, [node.operands[0], turned[matrix]], attrs, node.loc)
+        body.nodes[position] = plain
+        body.replace(node.results[0], plain.results[0])
+        node.drop_uses()
+    return extra
 
 
 def _sum_terms(b: Builder, terms: Sequence[_Term], stack: _Stack) -> Value | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,23 @@ from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim, DimLike, Shape, shape_volume
 from kgraph.ir.graph import literal
 from kgraph.ops import math
-from kgraph.ops.convert import active, as_tensor, cast_to, common, emit, must_equal, normal_axes, normal_axis, shape_argument
-
-# ruff: noqa: A001  (names of NumPy and Keras)
+from kgraph.ops.convert import (
+    active,
+    as_tensor,
+    cast_to,
+    common,
+    emit,
+    must_equal,
+    normal_axes,
+    normal_axis,
+    shape_argument,
+)
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """Sizes of `x`: integers, and symbolic sizes (which `reshape`, `zeros`, arithmetic and `cast` take) where not known."""
+    """Sizes of `x`: integers, and symbolic sizes (which `reshape`, `zeros`, arithmetic and `cast` take) where not
+    known.
+    """
     if isinstance(x, (TracedTensor, SymbolicTensor)):
         return x.dims
     return tuple(x.shape) if isinstance(x, Variable) else np.shape(x)
@@ -154,13 +165,13 @@ def _triangle(x: Any, k: int, keep_lower: bool) -> Any:
 
 @operation
 def tril(x: Any, k: int = 0) -> Any:
-    """x with zeros above the k-th diagonal."""
+    """`x` with zeros above the k-th diagonal."""
     return _triangle(x, k, True)
 
 
 @operation
 def triu(x: Any, k: int = 0) -> Any:
-    """x with zeros below the k-th diagonal."""
+    """`x` with zeros below the k-th diagonal."""
     return _triangle(x, k, False)
 
 
@@ -207,7 +218,9 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     perm = tuple(reversed(range(rank))) if axes is None else tuple(normal_axis(axis, rank) for axis in axes)
     if len(perm) != rank or len(set(perm)) != rank:
         raise ShapeError(
-            f"transpose needs each of the {rank} axes once", where=str(active().location()), got=f"axes={tuple(axes or ())}"
+            f"transpose needs each of the {rank} axes once",
+            where=str(active().location()),
+            got=f"axes={tuple(axes or ())}",
         )
     return tensor if perm == tuple(range(rank)) else emit("transpose", tensor, perm=perm)
 
@@ -263,7 +276,7 @@ def squeeze(x: Any, axis: Any = None) -> Any:
 
 @operation
 def broadcast_to(x: Any, shape: Any) -> Any:
-    """x repeated along axes of size 1 and new leading axes."""
+    """`x` repeated along axes of size 1 and new leading axes."""
     tensor = as_tensor(x)
     target = shape_argument(shape)
     return tensor if tensor.dims == target else emit("broadcast_to", tensor, shape=target)
@@ -315,7 +328,9 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
         tensor, axis = reshape(tensor, (-1,)), 0
     if not isinstance(repeats, (int, np.integer, Dim)):
         if len(repeats) != 1:
-            raise UnsupportedError("repeat with a count per element is not supported", fix="use ops.take with the indices")
+            raise UnsupportedError(
+                "repeat with a count per element is not supported", fix="use ops.take with the indices"
+            )
         repeats = repeats[0]
     place = normal_axis(axis, len(tensor.dims))
     dims = tensor.dims
@@ -362,7 +377,9 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
     place = normal_axis(axis, len(tensor.dims))
     count = tensor.dims[place]
     if isinstance(count, Dim):
-        raise ShapeError(f"unstack needs a known size of axis {axis}", where=str(active().location()), got=str(tensor.shape))
+        raise ShapeError(
+            f"unstack needs a known size of axis {axis}", where=str(active().location()), got=str(tensor.shape)
+        )
     return [squeeze(_cut(tensor, place, i, i + 1), place) for i in range(count)]
 
 
@@ -376,12 +393,13 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         count = int(indices_or_sections)
         if isinstance(length, int) and length % count:
             raise ShapeError(
-                f"split: axis {axis} of size {length} cannot be cut into {count} equal parts", where=str(active().location())
+                f"split: axis {axis} of size {length} cannot be cut into {count} equal parts",
+                where=str(active().location()),
             )
         sizes: list[DimLike] = [length // count] * count
     else:
         cuts: list[DimLike] = [0, *(i if isinstance(i, Dim) else int(i) for i in indices_or_sections), length]
-        sizes = [b - a for a, b in zip(cuts, cuts[1:])]
+        sizes = [b - a for a, b in pairwise(cuts)]
     if len(sizes) == 1:
         return [tensor]
     return list(emit("split", tensor, axis=place, sizes=tuple(sizes)))
@@ -407,7 +425,9 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     if len(widths) == 1:
         widths = widths * rank
     if len(widths) != rank:
-        raise ShapeError(f"pad needs a pair for each of the {rank} axes", where=str(active().location()), got=str(pad_width))
+        raise ShapeError(
+            f"pad needs a pair for each of the {rank} axes", where=str(active().location()), got=str(pad_width)
+        )
     if mode == "constant":
         low, high = tuple(w[0] for w in widths), tuple(w[1] for w in widths)
         value = as_tensor(0 if constant_values is None else constant_values, tensor.dtype)
@@ -426,10 +446,18 @@ def _pad_mirrored(tensor: TracedTensor, axis: int, before: int, after: int, mode
     skip = 1 if mode == "reflect" else 0
     parts = [tensor]
     if before:
-        part = repeat(_cut(tensor, axis, 0, 1), before, axis) if mode == "edge" else flip(_cut(tensor, axis, skip, before + skip), axis)
+        part = (
+            repeat(_cut(tensor, axis, 0, 1), before, axis)
+            if mode == "edge"
+            else flip(_cut(tensor, axis, skip, before + skip), axis)
+        )
         parts.insert(0, part)
     if after:
-        last = _cut(tensor, axis, length - 1, length) if mode == "edge" else _cut(tensor, axis, length - after - skip, length - skip)
+        last = (
+            _cut(tensor, axis, length - 1, length)
+            if mode == "edge"
+            else _cut(tensor, axis, length - after - skip, length - skip)
+        )
         parts.append(repeat(last, after, axis) if mode == "edge" else flip(last, axis))
     joined: TracedTensor = concatenate(parts, axis=axis)
     return joined
@@ -488,7 +516,9 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     place = normal_axis(axis, len(tensor.dims))
     length = tensor.dims[place]
     if isinstance(length, Dim):
-        raise ShapeError("take_along_axis needs a known size of the axis", where=str(active().location()), got=str(tensor.shape))
+        raise ShapeError(
+            "take_along_axis needs a known size of the axis", where=str(active().location()), got=str(tensor.shape)
+        )
     last, picks = moveaxis(tensor, place, -1), moveaxis(ids, place, -1)
     chosen = emit("one_hot", picks, depth=length, dtype="bool")
     from kgraph.ops.reduction import sum as total
@@ -535,10 +565,14 @@ def get_item(x: Any, key: Any) -> Any:
     if reshaped:
         tensor = emit("reshape", tensor, shape=tuple(final))
     if len(gathers) > 1:
-        raise UnsupportedError("indexing with several tensors is not supported", fix="use ops.take along one axis at a time")
+        raise UnsupportedError(
+            "indexing with several tensors is not supported", fix="use ops.take along one axis at a time"
+        )
     for place, ids in gathers:
         if dtype(ids) == "bool":
-            raise UnsupportedError("indexing with a boolean mask has a result of unknown shape", fix="use ops.where(mask, x, 0)")
+            raise UnsupportedError(
+                "indexing with a boolean mask has a result of unknown shape", fix="use ops.where(mask, x, 0)"
+            )
         tensor = take(tensor, ids, axis=place)
     return tensor
 
