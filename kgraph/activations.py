@@ -56,7 +56,7 @@ def _tensor(x: Any) -> Any:
 
 
 def linear(x: Any) -> Any:
-    """x."""
+    """`x`."""
     return x
 
 
@@ -69,7 +69,8 @@ def relu(
 ) -> Any:
     """max(x, 0), or its leaky, capped and shifted forms.
 
-    x where threshold < x, at most `max_value`; negative_slope · (x - threshold) below.  `alpha` is Keras 2's name of the slope.
+    x where threshold < x, at most `max_value`; negative_slope · (x - threshold) below.
+    `alpha` is Keras 2's name of the slope.
     """
     x = _tensor(x)
     slope = negative_slope if alpha is None else alpha
@@ -85,7 +86,7 @@ def relu(
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
-    """x for x > 0, negative_slope · x below.  The slope of the *layer* `LeakyReLU` is 0.3."""
+    """`x` for x > 0, negative_slope · x below.  The slope of the *layer* `LeakyReLU` is 0.3."""
     x = _tensor(x)
     return ops.where(ops.greater(x, 0.0), x, x * negative_slope)
 
@@ -116,7 +117,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x for x > 0, alpha · (e^x - 1) below."""
+    """`x` for x > 0, alpha · (e^x - 1) below."""
     x = _tensor(x)
     # expm1 of the clipped value: an infinite branch would make the gradient of the other NaN.
     low = ops.expm1(ops.minimum(x, 0.0))
@@ -140,7 +141,7 @@ def softplus(x: Any) -> Any:
 
 
 def softsign(x: Any) -> Any:
-    """x / (1 + |x|)."""
+    """`x` / (1 + |x|)."""
     x = _tensor(x)
     return x / (ops.abs(x) + 1.0)
 
@@ -156,19 +157,19 @@ def hard_sigmoid(x: Any) -> Any:
 
 
 def hard_silu(x: Any) -> Any:
-    """x · hard_sigmoid(x)."""
+    """`x` · hard_sigmoid(x)."""
     x = _tensor(x)
     return x * hard_sigmoid(x)
 
 
 def silu(x: Any) -> Any:
-    """x · sigmoid(x)."""
+    """`x` · sigmoid(x)."""
     x = _tensor(x)
     return x * ops.sigmoid(x)
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:
-    """x · Φ(x) with the error function, or with tanh if `approximate` (Hendrycks and Gimpel 2016)."""
+    """`x` · Φ(x) with the error function, or with tanh if `approximate` (Hendrycks and Gimpel 2016)."""
     x = _tensor(x)
     if approximate:
         inner = (x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)
@@ -177,7 +178,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
 
 def mish(x: Any) -> Any:
-    """x · tanh(softplus(x))."""
+    """`x` · tanh(softplus(x))."""
     x = _tensor(x)
     return x * ops.tanh(ops.softplus(x))
 
@@ -194,24 +195,24 @@ def glu(x: Any, axis: int = -1) -> Any:
 
 
 def hard_tanh(x: Any) -> Any:
-    """x within [-1, 1], the bound outside."""
+    """`x` within [-1, 1], the bound outside."""
     return ops.minimum(ops.maximum(x, -1.0), 1.0)
 
 
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
-    """x where |x| > threshold, 0 elsewhere."""
+    """`x` where |x| > threshold, 0 elsewhere."""
     x = _tensor(x)
     return ops.where(ops.greater(ops.abs(x), threshold), x, 0.0)
 
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
-    """x moved towards 0 by `threshold`, 0 within it."""
+    """`x` moved towards 0 by `threshold`, 0 within it."""
     x = _tensor(x)
     return ops.relu(x - threshold) - ops.relu(-x - threshold)
 
 
 def tanh_shrink(x: Any) -> Any:
-    """x - tanh(x)."""
+    """`x` - tanh(x)."""
     x = _tensor(x)
     return x - ops.tanh(x)
 
@@ -235,7 +236,7 @@ def sparse_sigmoid(x: Any) -> Any:
 
 
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
-    """x where x > threshold, `default_value` elsewhere."""
+    """`x` where x > threshold, `default_value` elsewhere."""
     x = _tensor(x)
     return ops.where(ops.greater(x, threshold), x, default_value)
 

@@ -41,13 +41,8 @@ __all__ = [
     "reshape", "result_type", "reverse", "round", "set_epsilon", "set_floatx", "set_image_data_format",
     "set_learning_phase", "set_value", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
     "sparse_categorical_crossentropy", "spatial_2d_padding", "sqrt", "square", "squeeze", "stack", "standardize_dtype",
-    "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile", "transpose", "
-    ""
-    ""truncated_normal", "
-    ""
-    ""
-    ""
-    ""update",
+    "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile", "transpose", "truncated_normal",
+    "update",
     "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
 ]  # fmt: skip
 

@@ -18,6 +18,7 @@ class Constraint:
     """Base of the constraints.  `__call__(w)` returns the projected weight."""
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(w)")
 
     def get_config(self) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class MaxNorm(Constraint):
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         w = ops.convert_to_tensor(w)
         norm = _norm(w, self.axis)
         return w * (ops.minimum(norm, self.max_value) / (norm + epsilon()))
@@ -54,6 +56,7 @@ class NonNeg(Constraint):
     """Negative weights become 0."""
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         return ops.maximum(w, 0.0)
 
 
@@ -64,6 +67,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         w = ops.convert_to_tensor(w)
         return w / (_norm(w, self.axis) + epsilon())
 
@@ -81,6 +85,7 @@ class MinMaxNorm(Constraint):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         w = ops.convert_to_tensor(w)
         norm = _norm(w, self.axis)
         desired = ops.minimum(ops.maximum(norm, self.min_value), self.max_value) * self.rate

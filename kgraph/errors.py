@@ -6,15 +6,25 @@ Each class also inherits the built-in exception that a Keras user would catch.  
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from types import FrameType
+from typing import Any
+
 __all__ = [
+    "CallError",
     "CompileError",
     "DataError",
     "DtypeError",
+    "FileError",
+    "FileMissingError",
     "GraphDisconnectedError",
     "InternalError",
     "InvalidArgumentError",
     "KGraphError",
     "LayerAttributeError",
+    "MissingKeyError",
     "NotBuiltError",
     "NotCompiledError",
     "ParseError",
@@ -27,20 +37,39 @@ __all__ = [
 ]
 
 
+# "model.py:13" somewhere in a text.
+_PLACE = re.compile(r"\S:\d+\b")
+# Code between kgraph and the user's line that is not the user's.
+_PASSED = frozenset({"contextlib", "functools", "numpy", "inspect"})
+
+
 class KGraphError(Exception):
     """Base of all errors raised by kgraph.
 
     Args:
         message: one line that says what is wrong.
-        where: the user's line, layer or IR op.
+        where: the row, layer or IR op; the user's line is put before it unless it names a line.
         got: what came.
         needed: what was needed, and which call or parameter fixed that.
         fix: how to mend it.
     """
 
+    # Whether a line of the user's Python says where it went wrong.
+    _in_python = True
+
     def __init__(self, message: str, *, where: str = "", got: str = "", needed: str = "", fix: str = "") -> None:
-        self.message, self.where, self.got, self.needed, self.fix = message, where, got, needed, fix
+        self.message, self.got, self.needed, self.fix = message, got, needed, fix
+        self._place = where  # without the line that is found here
+        self._complete = not self._in_python or _PLACE.search(where) is not None
+        self.where = where if self._complete else _joined(_user_line(), where)
         super().__init__(self._text())
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show it quoted
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without calling `__init__`, whose arguments differ from class to class."""
+        return _restored, (type(self), self.args), self.__dict__
 
     def _text(self) -> str:
         lines = [self.message]
@@ -51,11 +80,39 @@ class KGraphError(Exception):
         return "\n".join(lines)
 
     def located(self, where: str) -> KGraphError:
-        """Return self with `where` filled in when it was empty (used by code that knows the layer or line)."""
-        if not self.where and where:
-            self.where = where
+        """Return self with the line and layer in `where`, unless it names a line already.
+
+        Used by code that knows better than the stack: a recorded call is made on one line and run from another.
+        """
+        if where and not self._complete:
+            self._complete = True
+            self.where = _joined(where, "" if self._place in where else self._place)
             self.args = (self._text(),)
         return self
+
+
+def _joined(first: str, second: str) -> str:
+    return f"{first}, {second}" if first and second else first or second
+
+
+def _user_line() -> str:
+    """`model.py:13`: the nearest line on the stack outside kgraph; empty below the command line."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        package, _, module = str(frame.f_globals.get("__name__", "")).partition(".")
+        if package == "kgraph":
+            if module == "cli":
+                return ""
+        elif package not in _PASSED:
+            return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def _restored(cls: type[KGraphError], args: tuple[Any, ...]) -> KGraphError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
 
 
 class ShapeError(KGraphError, ValueError):
@@ -64,6 +121,10 @@ class ShapeError(KGraphError, ValueError):
 
 class DtypeError(KGraphError, TypeError):
     """Element types do not fit."""
+
+
+class CallError(KGraphError, TypeError):
+    """A layer or function was called with arguments that it does not take."""
 
 
 class InvalidArgumentError(KGraphError, ValueError):
@@ -76,6 +137,18 @@ class UnknownNameError(KGraphError, ValueError):
 
 class DataError(KGraphError, ValueError):
     """Training or prediction data do not fit the model: counts, lengths, values."""
+
+
+class FileError(KGraphError, OSError):
+    """A file cannot be read or written."""
+
+
+class FileMissingError(FileError, FileNotFoundError):
+    """A file or its directory does not exist."""
+
+
+class MissingKeyError(KGraphError, KeyError):
+    """A key is not in the logs, or in another mapping."""
 
 
 class GraphDisconnectedError(KGraphError, ValueError):
@@ -109,6 +182,8 @@ class TargetError(KGraphError, ValueError):
 class ParseError(KGraphError, ValueError):
     """IR text cannot be read.  `line` and `column` are 1-based."""
 
+    _in_python = False
+
     def __init__(self, message: str, *, line: int, column: int, where: str = "", fix: str = "") -> None:
         self.line, self.column = line, column
         super().__init__(message, where=where or f"line {line}, column {column}", fix=fix)
@@ -117,6 +192,8 @@ class ParseError(KGraphError, ValueError):
 class VerifyError(KGraphError, ValueError):
     """A graph breaks a rule of the IR."""
 
+    _in_python = False
+
 
 class CompileError(KGraphError, RuntimeError):
     """A kernel could not be compiled."""
@@ -124,3 +201,5 @@ class CompileError(KGraphError, RuntimeError):
 
 class InternalError(KGraphError, RuntimeError):
     """A fault of kgraph's own; please report it with the reproducer that the message names."""
+
+    _in_python = False

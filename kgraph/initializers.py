@@ -1,7 +1,7 @@
 """Initial values of weights: pure NumPy, drawn from Philox generators, in the distributions of Keras 3.
 
-An initializer is called with a shape and a dtype and returns a NumPy array; any callable of that form will do.  The same
-instance gives the same values at each call, as in Keras 3; two instances made without a seed differ.
+An initializer is called with a shape and a dtype and returns a NumPy array; any callable of that form will do.
+The same instance gives the same values at each call, as in Keras 3; two instances made without a seed differ.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Initializer:
     """Base of the initializers.  `__call__(shape, dtype)` returns an array of that shape."""
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(shape, dtype)")
 
     def get_config(self) -> dict[str, Any]:
@@ -73,6 +74,7 @@ class Zeros(Initializer):
     """All 0."""
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         return np.zeros(tuple(shape), _dtype(dtype))
 
 
@@ -80,6 +82,7 @@ class Ones(Initializer):
     """All 1."""
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         return np.ones(tuple(shape), _dtype(dtype))
 
 
@@ -90,6 +93,7 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         value = np.asarray(self.value, _dtype(dtype))
         try:
             return np.broadcast_to(value, tuple(shape)).copy()
@@ -110,6 +114,7 @@ class Identity(Initializer):
         self.gain = gain
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         if len(shape) != 2:
             raise ShapeError(
                 "the identity initializer makes matrices only", got=f"shape {tuple(shape)}", needed="rank 2"
@@ -148,6 +153,7 @@ class RandomNormal(RandomInitializer):
         self.mean, self.stddev = mean, stddev
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         return _finish(_normal(self.generator(), shape, dtype) * self.stddev + self.mean, dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -163,6 +169,7 @@ class TruncatedNormal(RandomInitializer):
         self.mean, self.stddev = mean, stddev
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         return _finish(_truncated(self.generator(), shape, dtype) * self.stddev + self.mean, dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -178,6 +185,7 @@ class RandomUniform(RandomInitializer):
         self.minval, self.maxval = minval, maxval
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         return _finish(_uniform(self.generator(), shape, dtype) * (self.maxval - self.minval) + self.minval, dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -220,6 +228,7 @@ class VarianceScaling(RandomInitializer):
         self.scale, self.mode, self.distribution = scale, mode, distribution
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         fan_in, fan_out = compute_fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[self.mode]
         scale = self.scale / max(1.0, fan)
@@ -300,6 +309,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
         if len(shape) < 2:
             raise ShapeError("the orthogonal initializer needs rank 2 or more", got=f"shape {tuple(shape)}")
         rows, columns = math.prod(shape[:-1]), shape[-1]

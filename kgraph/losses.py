@@ -163,7 +163,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def l2_normalize(x: Any, axis: int = -1) -> Any:
-    """x / max(|x|, 1e-7), |x| the L2 norm over `axis`."""
+    """`x` / max(|x|, 1e-7), |x| the L2 norm over `axis`."""
     squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squares, epsilon() * epsilon()))
 
@@ -372,7 +372,7 @@ class Loss:
 
     Args:
         name: shown in messages.
-        reduction: "sum_over_batch_size" (divides by the number of values, also with weights), "sum", "mean" (as the first),
+        reduction: "sum_over_batch_size" (divides by the number of values, also with weights), "mean" (the same), "sum",
             "mean_with_sample_weight" (divides by the sum of the weights), "none" or None.
         dtype: type of the values, `floatx` unless given.
     """
@@ -395,6 +395,7 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} does not define call(y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the reduced loss of a batch."""
         mask = mask_of(y_pred)
         y_pred, y_true = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
         values = ops.convert_to_tensor(self.call(y_true, y_pred))
@@ -711,6 +712,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         self.ignore_class = ignore_class
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the reduced loss of a batch."""
         if self.ignore_class is None:
             return super().__call__(y_true, y_pred, sample_weight)
         mask = mask_of(y_pred)

@@ -1,6 +1,6 @@
 """Metrics: sums that grow over batches, kept in variables, and the numbers made of them.  Written in `kgraph.ops`.
 
-`update_state` may be called on arrays or inside a trace; the sums live in float32 variables `total` and `count` as in Keras.
+`update_state` may be called on arrays or inside a trace; the sums live in float32 variables as in Keras.
 The function forms give one value per sample.
 """
 
@@ -220,6 +220,7 @@ class Metric:
         self.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and return the result so far."""
         self.update_state(*args, **kwargs)
         return self.result()
 
@@ -526,7 +527,7 @@ class RootMeanSquaredError(Mean):
 
 # -- counts of right and wrong decisions ----------------------------------------------------------------------------
 class _Confusion(Metric):
-    """Sums of decisions at one threshold or several: which of (target, decision) pairs are summed is up to the class."""
+    """Sums of decisions at one threshold or several; which (target, decision) pairs are summed is up to the class."""
 
     def __init__(self, thresholds: float | Sequence[float] | None, name: str | None, dtype: Any) -> None:
         super().__init__(dtype, name)

@@ -1,4 +1,4 @@
-"""Names to objects and back: what `get`, `serialize` and `deserialize` of losses, layers, optimizers and the rest share.
+"""Names to objects and back: what `get`, `serialize` and `deserialize` of losses, layers, optimizers share.
 
 A `Registry` belongs to one kind of object and knows its built-ins under all their spellings.  Objects of the user come
 first: those of `custom_objects`, which `kgraph.utils.custom_object_scope` and `register_keras_serializable` fill.

@@ -18,6 +18,7 @@ class Regularizer:
     """Base of the regularizers.  `__call__(x)` returns a scalar."""
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar."""
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(x)")
 
     def get_config(self) -> dict[str, Any]:
@@ -45,6 +46,7 @@ class L1L2(Regularizer):
         self.l1, self.l2 = _factor(l1, "l1", 0.0), _factor(l2, "l2", 0.0)
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar."""
         x = ops.convert_to_tensor(x)
         terms = []
         if self.l1:
@@ -67,6 +69,7 @@ class L1(Regularizer):
         self.l1 = _factor(l1, "l1", 0.01)
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar."""
         return ops.sum(ops.abs(x)) * self.l1
 
     def get_config(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class L2(Regularizer):
         self.l2 = _factor(l2, "l2", 0.01)
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar."""
         return ops.sum(ops.square(x)) * self.l2
 
     def get_config(self) -> dict[str, Any]:
@@ -98,6 +102,7 @@ class OrthogonalRegularizer(Regularizer):
         self.mode = mode
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar."""
         x = ops.convert_to_tensor(x)
         if len(x.shape) != 2:
             raise ShapeError(

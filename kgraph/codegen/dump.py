@@ -30,7 +30,6 @@ class Dump:
         self._place = place
         self._directory: Path | None = None
         self._count = 0
-        self._last = ""
 
     def __bool__(self) -> bool:
         """Whether anything is written (ask before making a costly text)."""
@@ -44,10 +43,9 @@ class Dump:
         return self._directory
 
     def stage(self, name: str, text: str) -> None:
-        """Write the next numbered stage, e.g. `stage("grad", str(graph))`; a stage that changed nothing is left out."""
-        if self._place is None or text == self._last:
+        """Write the next numbered stage, e.g. `stage("grad", str(graph))`."""
+        if self._place is None:
             return
-        self._last = text
         self._write(f"{self._count:02d}-{_file_name(name)}.kg", text)
         self._count += 1
 

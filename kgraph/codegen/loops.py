@@ -1,9 +1,10 @@
 """What a kernel computes per element: a small expression graph over loop indices, shared by all targets.
 
-A region of a schedule says what to compute on whole tensors; here it is turned into scalars.  `Tracer.element(value, index)`
-gives the expression of one element of `value` at a symbolic index; views become index arithmetic, elementwise ops become scalar
-ops, equal expressions are one object.  An index is `Affine`: a sum of loop indices and computed integers with symbolic factors, so
-that an address is known up to sizes, and loops that walk memory in one go can be merged.
+A region of a schedule says what to compute on whole tensors; here it is turned into scalars.  `Tracer.element(value,
+index)` gives the expression of one element of `value` at a symbolic index; views become index arithmetic, elementwise
+ops become scalar ops, equal expressions are one object.  An index is `Affine`: a sum of loop indices and computed
+integers with symbolic factors, so that an address is known up to sizes, and loops that walk memory in one go can be
+merged.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from kgraph.errors import InternalError
-from kgraph.ir.dims import DimLike, Shape
+from kgraph.ir.dims import Dim, DimLike, Shape
 from kgraph.ir.graph import Graph, Node, Value
 from kgraph.ir.opdef import ELEMENTWISE
 
@@ -71,14 +72,15 @@ def loop_index(loop: int) -> Affine:
 
 
 Index = tuple[Affine, ...]
-Attr = Union[str, int, float, bool, Affine, DimLike, None]
+Attr = str | int | float | bool | Affine | Dim | None
 
 
 class Expr:
     """One scalar computation.
 
     Attributes:
-        kind: an IR op name, or `load` (args: none; attrs buffer, address), `literal`, `index` (an Affine as i64), `size` (a Dim as i64),
+        kind: an IR op name, or `load` (args: none; attrs buffer, address), `literal`, `index` (an Affine as i64),
+            `size` (a Dim as i64),
             `fold` (a reduction's result), `in_range` (an Affine between 0 and a bound), `quotient`, `divisible`.
         args: operands.
         attrs: what else it depends on.
@@ -95,6 +97,8 @@ class Expr:
         self, kind: str, args: tuple[Expr, ...], attrs: tuple[Attr, ...], dtype: str, number: int, layer: str = ""
     ) -> None:
         self.kind, self.args, self.attrs, self.dtype, self.number, self.layer = kind, args, attrs, dtype, number, layer
+        self.loops: frozenset[int] = frozenset()
+        self.folds: frozenset[int] = frozenset()
         loops: set[int] = set()
         folds: set[int] = set()
         for inner in self.inputs():
@@ -178,8 +182,8 @@ class Tracer:
     def element(self, value: Value, index: Index) -> Expr:
         """The expression of `value[index]`.
 
-        Recursion follows the region's data flow; a region is at most a few hundred nodes deep, and operands are traced in program
-        order first (see `prepare`), so the depth stays small.
+        Recursion follows the region's data flow; a region is at most a few hundred nodes deep, and operands are
+        traced in program order first (see `prepare`), so the depth stays small.
         """
         if value.literal is not None:
             return self.literal(value.literal, value.dtype)

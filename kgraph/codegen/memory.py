@@ -1,8 +1,9 @@
 """The static memory plan: where every value of a schedule lies.
 
-`plan_memory` decides what does not depend on sizes: which values share a buffer (free reshapes, results that take over an operand,
-pieces of a concatenation, slices of a loop, params updated in place) and for how long each buffer lives.  `place_buffers` then
-gives every buffer an offset in one arena, for given sizes.  Invariant: two buffers that are alive at one time do not overlap.
+`plan_memory` decides what does not depend on sizes: which values share a buffer (free reshapes, results that take
+over an operand, pieces of a concatenation, slices of a loop, params updated in place) and for how long each buffer
+lives.  `place_buffers` then gives every buffer an offset in one arena, for given sizes.  Invariant: two buffers that
+are alive at one time do not overlap.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ class _Planner:
             plan.places[value].buffer.last = max(plan.places[value].buffer.last, self.position)
 
     def _states(self, node: Node, begin: int) -> None:
-        """Write new states over the old ones, at once where nothing reads the old one later, else at the end of the turn."""
+        """Write new states over the old: at once where nothing reads the old one later, else at the turn's end."""
         plan, body = self.plan, node.regions[0]
         for value, argument in zip(body.outputs[: node.attrs["inits"]], body.inputs, strict=False):
             producer = value.producer
@@ -303,7 +304,7 @@ class _Planner:
                 plan.copies_in_loop.setdefault(node, []).append(Copy(state, fresh, volume))
 
     def _may_overwrite(self, producer: Node, old: Place, begin: int) -> bool:
-        """Whether `producer` may write over the buffer of `old`: no later reader, and no read of other elements by itself."""
+        """Whether `producer` may write over `old`: no later reader, and itself no reader of other elements."""
         written = self.plan.kernel_position.get(producer)
         if written is None or producer.attrs["family"] not in ("map", *_PIECES):
             return False
@@ -384,7 +385,7 @@ def _last_readers(graph: Graph) -> dict[Value, int]:
 # -- offsets --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Arena:
-    """Offsets in bytes for given sizes, the arena's size, and the largest sum of live bytes (which no plan can undercut)."""
+    """Offsets in bytes for given sizes, the arena's size, and the largest sum of live bytes (a lower bound)."""
 
     offsets: list[int]
     bytes: int
@@ -392,7 +393,8 @@ class Arena:
 
 
 def place_buffers(spans: Sequence[tuple[int, int, int]]) -> Arena:
-    """Give each buffer (bytes, first, last) an offset: largest first, at the lowest place that is free for all its life.
+    """Give each buffer (bytes, first, last) an offset: largest first, at the lowest place that is free for all its
+    life.
 
     Greedy by size, after Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference (2020).
     """

@@ -1,8 +1,8 @@
 """Bring an optimised graph into the form that fusion expects.
 
-After this pass: convolutions have no padding (an explicit `pad` stands before them), reductions fold one contiguous run of axes,
-`argmax` looks along the last axis, what a kernel must find in memory is not a mere view, and every output and update is a value
-of its own.  All rewrites keep the meaning; the result is an ordinary graph.
+After this pass: convolutions have no padding (an explicit `pad` stands before them), reductions fold one contiguous
+run of axes, `argmax` looks along the last axis, what a kernel must find in memory is not a mere view, and every
+output and update is a value of its own.  All rewrites keep the meaning; the result is an ordinary graph.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def is_alias(node: Node) -> bool:
 
 
 def is_inline(node: Node) -> bool:
-    """Whether the node is computed inside its readers (views, indices, reshapes that only add or drop axes of size 1)."""
+    """Whether the node is computed inside its readers: views, indices, reshapes that add or drop axes of size 1."""
     if node.op.name == "reshape":
         return _without_ones(node.operands[0].shape) == _without_ones(node.results[0].shape)
     return node.op.name in INLINE
@@ -44,7 +44,10 @@ _ROW_MAJOR = frozenset({"scatter_add", "max_pool_grad", "conv2d_kernel_grad", "c
 
 
 def normalise(graph: Graph, *, in_loop: bool = False) -> None:
-    """Rewrite `graph` in place; see the module text.  The body of a loop reads and writes slices, which are not row-major."""
+    """Rewrite `graph` in place; see the module text.
+
+    The body of a loop reads and writes slices, which are not row-major.
+    """
     for node in graph.nodes:
         for region in node.regions:
             normalise(region, in_loop=True)
@@ -55,7 +58,7 @@ def normalise(graph: Graph, *, in_loop: bool = False) -> None:
 
 
 def _sweep(graph: Graph, visit: Callable[[Builder, Graph, Node], bool]) -> None:
-    """Rebuild the node list: what `visit` builds comes before the node, which stays unless `visit` says that it is replaced."""
+    """Rebuild the node list: what `visit` builds comes before the node, which goes when `visit` returns True."""
     rewritten: list[Node] = []
     b = Builder(graph, into=rewritten)
     for node in graph.nodes:
@@ -76,7 +79,7 @@ def _apply_rule(b: Builder, graph: Graph, node: Node) -> bool:
 
 
 def _materialise_operands(b: Builder, node: Node, in_loop: bool) -> bool:
-    """Copy operands that a kernel must find in memory but that are views (in loops also slices, where rows must be whole)."""
+    """Copy operands that must lie in memory but are views (in loops also slices, where rows must be whole)."""
     if node.op.name not in ANCHORS and not is_alias(node):
         return False
     row_major = in_loop and (is_alias(node) or node.op.name in _ROW_MAJOR)

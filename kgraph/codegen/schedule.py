@@ -1,12 +1,14 @@
 """Fusion: cut a normalised graph into kernels.
 
-The result is again a graph: each node is a `kernel` with a region (what it computes), a `scan` whose body is scheduled likewise,
-or a `reshape` that costs nothing.  So a schedule prints, parses and runs on the interpreter like any other graph.
+The result is again a graph: each node is a `kernel` with a region (what it computes), a `scan` whose body is
+scheduled likewise, or a `reshape` that costs nothing.  So a schedule prints, parses and runs on the interpreter like
+any other graph.
 
-Nodes are visited once, in program order, and each joins the cluster that computed its latest operand, or the newest cluster
-over the same domain, or opens one; clusters run in the order they were opened, so joining an older one is legal exactly when
-every operand is older still.  That makes fusion linear in the size of the graph and needs no search for cycles.  Values that are
-cheap to compute from what is in memory anyway are computed again in each reader rather than stored.
+Nodes are visited once, in program order, and each joins the cluster that computed its latest operand, or the newest
+cluster over the same domain, or opens one; clusters run in the order they were opened, so joining an older one is
+legal exactly when every operand is older still.  That makes fusion linear in the size of the graph and needs no
+search for cycles.  Values that are cheap to compute from what is in memory anyway are computed again in each reader
+rather than stored.
 """
 
 from __future__ import annotations
@@ -16,18 +18,19 @@ from dataclasses import dataclass, field
 
 from kgraph.codegen.normalise import ANCHORS, is_alias, is_inline, normalise
 from kgraph.ir.builder import make_node
-from kgraph.ir.dims import Shape, shape_text
+from kgraph.ir.dims import DimLike, Shape, shape_text
 from kgraph.ir.graph import Graph, Location, Node, Value, clone_graph, clone_node
 from kgraph.ir.opdef import ELEMENTWISE, get_op
+from kgraph.ir.types import itemsize
 
-__all__ = ["Boundary", "ScheduleResult", "schedule_graph"]
+__all__ = ["Boundary", "ScheduleResult", "explain_boundaries", "schedule_graph"]
 
 _REDUCTIONS = frozenset({"sum", "max", "min", "prod", "argmax", "argmin"})
 # Element generators: one result element from indices or random bits, no full-size operand.
 _GATHERING = frozenset({"gather", "pad", "max_pool", "sum_pool"})
 _CHEAP = frozenset(
-    "neg abs sign add sub mul maximum minimum gt ge lt le eq ne logical_and logical_or logical_xor logical_not select relu"
-    " cast is_nan is_finite stop_gradient".split()
+    "neg abs sign add sub mul maximum minimum gt ge lt le eq ne logical_and logical_or logical_xor logical_not"
+    " select relu cast is_nan is_finite stop_gradient".split()
 )
 _EPILOGUE = frozenset({"gemm", "conv"})
 _ANCHOR_FAMILY = {
@@ -42,6 +45,7 @@ _ANCHOR_FAMILY = {
 }
 FULL, KEPT = "full", "kept"
 MAX_RECOMPUTED_NODES = 6
+MAX_KERNEL_NODES = 96  # the compiler's time grows faster than the length of a function
 
 
 @dataclass
@@ -74,12 +78,28 @@ class Boundary:
     """Why a value is stored between two kernels instead of being fused."""
 
     value: str
+    bytes: DimLike
     producer: str
     consumer: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"{self.producer} -> {self.consumer}: {self.value} is stored because {self.reason}"
+
+def explain_boundaries(boundaries: Sequence[Boundary]) -> str:
+    """One paragraph per pair of kernels: what is stored between them, how much, and why it was not fused."""
+    pairs: dict[tuple[str, str], dict[str, list[Boundary]]] = {}
+    for boundary in boundaries:
+        reasons = pairs.setdefault((boundary.producer, boundary.consumer), {})
+        reasons.setdefault(boundary.reason, []).append(boundary)
+    lines: list[str] = []
+    for (producer, consumer), reasons in pairs.items():
+        lines.append(f"{producer} -> {consumer or 'result of the program'}")
+        for reason, group in reasons.items():
+            values = list(dict.fromkeys(each.value for each in group))
+            total: DimLike = 0
+            for each in group:
+                total = total + each.bytes
+            lines.append(f"    {', '.join(values)} ({len(group)} stored, {total} bytes): {reason}")
+    return "\n".join(lines)
 
 
 @dataclass
@@ -116,6 +136,11 @@ class _Fusion:
         self.update_nodes = _update_section(graph)
 
     def assign(self) -> None:
+        """Visit the nodes in program order."""
+        # Numbers that depend on no kernel (1 / batch size, a loss weight) come first, whenever they are first written:
+        # what uses them may then join early kernels.
+        prelude = Cluster(0, "map", ())
+        self.clusters.append(prelude)
         for node in self.graph.nodes:
             if is_inline(node) or is_alias(node) or node.op.name == "constant":
                 continue
@@ -123,6 +148,8 @@ class _Fusion:
                 self._open(node, _ANCHOR_FAMILY[node.op.name], node.results[0].shape)
             elif node.op.name in _REDUCTIONS:
                 self._place_reduction(node)
+            elif node.results[0].shape == () and node not in self.update_nodes and self._needs_only(node, prelude):
+                self._join(node, prelude, FULL)
             else:
                 self._place_elementwise(node)
 
@@ -162,7 +189,7 @@ class _Fusion:
         cluster.status[node.results[0]] = KEPT
 
     def _takes_reduction(self, cluster: Cluster, node: Node, axes: tuple[int, ...], family: str) -> bool:
-        if cluster.domain != node.operands[0].shape or cluster.update:
+        if cluster.domain != node.operands[0].shape or cluster.update or len(cluster.nodes) >= MAX_KERNEL_NODES:
             return False
         if cluster.family != "map" and (cluster.family, cluster.reduced) != (family, axes):
             return False
@@ -193,28 +220,41 @@ class _Fusion:
                 latest = cluster
         return latest
 
+    def _needs_only(self, node: Node, cluster: Cluster) -> bool:
+        """Whether every operand comes from outside all kernels or from `cluster`."""
+        latest = self._latest(node)
+        return (latest is None or latest is cluster) and len(cluster.nodes) < MAX_KERNEL_NODES
+
     def _fits(self, node: Node, cluster: Cluster, update: bool) -> str | None:
         """FULL or KEPT when `node` can be computed inside `cluster`, else None with the reason noted."""
         shape = node.results[0].shape
+        reason = self._refusal(node, cluster, update)
+        if not reason:
+            candidates = [FULL] if shape == cluster.domain else []
+            if cluster.reduced and _is_kept(shape, cluster):
+                candidates.append(KEPT)
+            for status in candidates:
+                if self._operands_fit(node, cluster, status):
+                    return status
+            reason = "it needs elements that the kernel has not finished"
+            if not candidates:
+                reason = f"its domain {shape_text(shape)} differs from the kernel's {shape_text(cluster.domain)}"
+        for leaf, _ in _leaves(node):
+            self.reasons.setdefault(leaf, reason)
+        return None
+
+    @staticmethod
+    def _refusal(node: Node, cluster: Cluster, update: bool) -> str:
+        """Why a kernel takes no such node, whatever its operands; empty when it does."""
+        if len(cluster.nodes) >= MAX_KERNEL_NODES:
+            return f"the kernel is full ({MAX_KERNEL_NODES} ops): longer ones compile out of proportion"
         if cluster.update != update:
-            return self._decline(
-                node, "the optimizer's updates are kept apart: one compiled kernel serves all of a kind"
-            )
+            return "the optimizer's updates are kept apart: one compiled kernel serves all of a kind"
         if cluster.family not in ("map", "rows", "cols", *_EPILOGUE):
-            return self._decline(node, f"a {cluster.family} kernel takes no elementwise work after it")
+            return f"a {cluster.family} kernel takes no elementwise work after it"
         if cluster.family in _EPILOGUE and node.op.name in _GATHERING:
-            return self._decline(node, f"{node.op.name} reads other elements than its own")
-        candidates = [FULL] if shape == cluster.domain else []
-        if cluster.reduced and _is_kept(shape, cluster):
-            candidates.append(KEPT)
-        if not candidates:
-            return self._decline(
-                node, f"its domain {shape_text(shape)} differs from the kernel's {shape_text(cluster.domain)}"
-            )
-        for status in candidates:
-            if self._operands_fit(node, cluster, status):
-                return status
-        return self._decline(node, "it needs elements that the kernel has not finished")
+            return f"{node.op.name} reads other elements than its own"
+        return ""
 
     def _operands_fit(self, node: Node, cluster: Cluster, status: str) -> bool:
         for leaf, direct in _leaves(node):
@@ -249,10 +289,6 @@ class _Fusion:
                 if operand.shape != cluster.domain and operand.shape != kept[lead:]:
                     return False
         return True
-
-    def _decline(self, node: Node, reason: str) -> None:
-        for leaf, _ in _leaves(node):
-            self.reasons.setdefault(leaf, reason)
 
 
 def _why_reduction_apart(cluster: Cluster, family: str) -> str:
@@ -325,26 +361,33 @@ class _Emission:
         self.graph, self.fusion = graph, fusion
         self.stored: dict[Value, None] = {}  # values of clusters that must be in memory
         self.boundaries: list[Boundary] = []
+        self.names: dict[int, str] = {}
+        self.crossings: list[tuple[Value, Cluster, Cluster | None, str]] = []
         self.recomputed = self._recomputed_values()
 
     def build(self) -> Graph:
         for value in self.graph.required():
-            self._request(value, "", "it is a result of the program")
+            self._request(value, None, "it is a result of the program")
         bodies: dict[int, tuple[list[Value], list[Value], Graph]] = {}
         for cluster in reversed(self.fusion.clusters):
             if cluster.family == "scan":
                 if any(value in self.stored for value in cluster.nodes[0].results):
                     for operand in cluster.nodes[0].operands:
-                        self._request(operand, _name_of(cluster), "a loop reads it at every step")
+                        self._request(operand, cluster, "a loop reads it at every step")
                 continue
             outputs = [value for node in cluster.nodes for value in node.results if value in self.stored]
             if outputs:
                 bodies[cluster.index] = self._region(cluster, outputs)
-        self.boundaries.reverse()
-        return self._assemble(bodies)
+        graph = self._assemble(bodies)
+        for value, producer, consumer, reason in reversed(self.crossings):
+            volume = value.type.volume * itemsize(value.dtype)
+            reader = "" if consumer is None else self.names[consumer.index]
+            self.boundaries.append(Boundary(_label(value), volume, self.names[producer.index], reader, reason))
+        return graph
 
     # -- what is stored -----------------------------------------------------------------------------------------------
-    def _request(self, value: Value, consumer: str, reason: str = "") -> None:
+    def _request(self, value: Value, consumer: Cluster | None, reason: str = "") -> None:
+        """Note that `value` must be in memory, because of `consumer` (None: the program's result)."""
         if value.literal is not None or value in self.stored:
             return
         producer = value.producer
@@ -357,7 +400,7 @@ class _Emission:
             return
         self.stored[value] = None
         reason = reason or self.fusion.reasons.get(value, "another kernel reads it as well")
-        self.boundaries.append(Boundary(_label(value), _name_of(cluster), consumer or "(result)", reason))
+        self.crossings.append((value, cluster, consumer, reason))
 
     def _recomputed_values(self) -> set[Value]:
         """Values read by other clusters that are cheaper to compute again than to store and load."""
@@ -379,33 +422,59 @@ class _Emission:
             for leaf, direct in _leaves(node)
             if not direct or node.op.name in _GATHERING
         )
+        for value in self._shared_sources(crossing, anchored):
+            crossing.setdefault(value)
         chosen: set[Value] = set()
         for value in crossing:
-            if value not in anchored and self._cheap(value, crossing, chosen):
+            if value not in anchored and self._blockers(value, crossing, chosen) == []:
                 chosen.add(value)
         return chosen
 
-    def _cheap(self, value: Value, crossing: dict[Value, None], chosen: set[Value]) -> bool:
+    def _shared_sources(self, crossing: dict[Value, None], anchored: set[Value]) -> list[Value]:
+        """Costly values that are not read by other kernels themselves, but from which two or more cheap ones that are
+        could be computed again: storing the one saves storing the many.
+        """
+        served: dict[Value, int] = {}
+        for value in crossing:
+            blockers = None if value in anchored else self._blockers(value, crossing, set(crossing))
+            for blocker in blockers or ():
+                if blocker is not value:
+                    served[blocker] = served.get(blocker, 0) + 1
+        return [value for value, count in served.items() if count >= 2]
+
+    def _blockers(self, value: Value, crossing: dict[Value, None], again: set[Value]) -> list[Value] | None:
+        """The costly values that keep `value` from being computed again in its readers; None when it is out of question.
+
+        Args:
+            value: a value that other kernels read.
+            crossing: all such values.
+            again: those of them that are computed again rather than stored.
+        """
         cluster = self.fusion.cluster_of[value]
         if cluster.family == "scan" or cluster.status[value] == KEPT:
-            return False
+            return None
+        found: list[Value] = []
         count = 0
+        seen: set[Value] = set()
         stack = [value]
         while stack:
             current = stack.pop()
-            producer = current.producer
-            inside = current is value or (
-                producer is not None
-                and self.fusion.cluster_of.get(current) is cluster
-                and (current not in crossing or current in chosen)
-            )
-            if not inside:
+            stored = current in crossing and current not in again
+            if current in seen or (
+                current is not value and (stored or self.fusion.cluster_of.get(current) is not cluster)
+            ):
                 continue
+            seen.add(current)
             count += 1
-            if producer is None or producer.op.name not in _CHEAP or count > MAX_RECOMPUTED_NODES:
-                return False
-            stack.extend(leaf for leaf, _ in _leaves(producer))
-        return True
+            producer = current.producer
+            if producer is None or count > MAX_RECOMPUTED_NODES:
+                return None
+            # A single number costs nothing beside a loop, whatever op it is.
+            if producer.op.name in _CHEAP or (producer.results[0].shape == () and ELEMENTWISE in producer.op.traits):
+                stack.extend(leaf for leaf, _ in _leaves(producer))
+            else:
+                found.append(current)
+        return found
 
     # -- regions ------------------------------------------------------------------------------------------------------
     def _region(self, cluster: Cluster, outputs: list[Value]) -> tuple[list[Value], list[Value], Graph]:
@@ -413,7 +482,6 @@ class _Emission:
         region.symbols = dict(self.graph.symbols)
         operands: list[Value] = []
         mapping: dict[Value, Value] = {}
-        name = _name_of(cluster)
 
         def pull(value: Value) -> None:
             """Make `value` available in the region: by computing it there or as an operand."""
@@ -427,7 +495,9 @@ class _Emission:
                 if not self._computed_inside(current, cluster):
                     mapping[current] = region.add_input("", current.type)
                     operands.append(current)
-                    self._request(current, name)
+                    direct = any(current in node.operands for node in cluster.nodes if node.op.name in ANCHORS)
+                    memory = f"a {cluster.family} kernel takes its operands from memory, block by block"
+                    self._request(current, cluster, memory if direct else "")
                     todo.pop()
                     continue
                 assert producer is not None
@@ -474,13 +544,15 @@ class _Emission:
                 new.nodes.append(clone_node(producer, mapping))
             return mapping.get(value, value)
 
-        names: dict[str, int] = {}
+        taken: dict[str, int] = {}
         for cluster in self.fusion.clusters:
             if cluster.family == "scan" and any(v in self.stored for v in cluster.nodes[0].results):
+                self.names[cluster.index] = _unique(_name_of(cluster), taken)
                 self._add_scan(new, cluster.nodes[0], [external(v) for v in cluster.nodes[0].operands], mapping)
             elif cluster.index in bodies:
                 operands, outputs, region = bodies[cluster.index]
-                attrs = {"family": cluster.family, "name": _unique(_name_of(cluster, region), names)}
+                self.names[cluster.index] = _unique(_name_of(cluster, region), taken)
+                attrs = {"family": cluster.family, "name": self.names[cluster.index]}
                 loc = _location_of(cluster)
                 kernel = make_node(get_op("kernel"), [external(v) for v in operands], attrs, loc, [region])
                 new.nodes.append(kernel)

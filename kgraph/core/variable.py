@@ -38,9 +38,7 @@ class Variable(OperatorMixin):
 
     Args:
         initializer: an array, a number, or a function `f(shape, dtype)`; also the name of an initializer.
-        shape: needed when `initializer` is a function; `Variable((3, 4), ...)` with a shape given first is also
-            understood through
-            `shape=`.
+        shape: needed when `initializer` is a function.
         dtype: `floatx` for floats when not given.
         trainable: whether training changes it.
         name: last part of its path, e.g. `"kernel"`.

@@ -1,8 +1,8 @@
 """`Builder`: the only way nodes are made.  Infers types, checks attributes, stamps locations.
 
-    b = Builder(graph)
-    y = b.op("add", x, 1.0)          # numbers become literals of the other operand's element type
-    y = b.add(x, 1.0)                # the same
+b = Builder(graph)
+y = b.op("add", x, 1.0)          # numbers become literals of the other operand's element type
+y = b.add(x, 1.0)                # the same
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Builder:
         """Add a graph param."""
         return self.graph.add_param(name, type)
 
-    def node(self, name: str, operands: Sequence[Operand], attrs: Mapping[str, Any], regions: Sequence[Graph] = ()) -> Node:
+    def node(
+        self, name: str, operands: Sequence[Operand], attrs: Mapping[str, Any], regions: Sequence[Graph] = ()
+    ) -> Node:
         """Append one node and return it.
 
         Raises:
@@ -59,7 +61,7 @@ class Builder:
         try:
             node = make_node(op, _as_values(op, operands), attrs, self.loc, regions)
         except KGraphError as error:
-            raise error.located(str(self.loc))
+            raise error.located(str(self.loc)) from None
         self.nodes.append(node)
         return node
 
@@ -74,7 +76,11 @@ class Builder:
 
 
 def make_node(
-    op: OpDef, operands: Sequence[Value], attrs: Mapping[str, Any], loc: Location = NOWHERE, regions: Sequence[Graph] = ()
+    op: OpDef,
+    operands: Sequence[Value],
+    attrs: Mapping[str, Any],
+    loc: Location = NOWHERE,
+    regions: Sequence[Graph] = (),
 ) -> Node:
     """A checked node that belongs to no graph yet."""
     full = normalise_attrs(op, attrs)

@@ -7,7 +7,6 @@ never meets a `Dim`.  Dims are immutable, hashable and print in one canonical or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Union
 
 from kgraph.errors import InvalidArgumentError
 
@@ -104,7 +103,7 @@ class Dim:
         return f"Dim({self})"
 
 
-DimLike = Union[int, Dim]
+DimLike = int | Dim
 Shape = tuple[DimLike, ...]
 
 

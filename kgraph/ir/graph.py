@@ -1,8 +1,9 @@
 """The IR itself: `Value`, `Node`, `Graph`, and where they came from.
 
-A graph is an ordered list of nodes in single static assignment form.  It is pure: what a program keeps between runs (weights,
-optimizer slots, metric sums) enters as `params` and leaves as `updates`, pairs (param, new value) that the runtime writes back
-after every read of the old value.  Uses are kept exact by `Node` and `Graph` methods; nothing else writes them.
+A graph is an ordered list of nodes in single static assignment form.  It is pure: what a program keeps between runs
+(weights, optimizer slots, metric sums) enters as `params` and leaves as `updates`, pairs (param, new value) that the
+runtime writes back after every read of the old value.  Uses are kept exact by `Node` and `Graph` methods; nothing
+else writes them.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Literal(Value):
 
     @property
     def literal(self) -> Scalar | None:
+        """The Python number."""
         return self.number
 
     def __repr__(self) -> str:

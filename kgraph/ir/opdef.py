@@ -1,9 +1,11 @@
 """How an op is declared: one `define_op` call holds everything that is true of the op on every target.
 
-    relu = define_op("relu", doc=..., infer=same_type, reference=lambda x: np.maximum(x, 0), vjp=_relu_vjp, traits={ELEMENTWISE})
+    relu = define_op("relu", doc=..., infer=same_type, reference=lambda x: np.maximum(x, 0), vjp=_relu_vjp,
+    traits={ELEMENTWISE})
 
-`infer` maps operand types and attributes to result types and raises `ShapeError`/`DtypeError`; `reference` is the NumPy oracle;
-`vjp` writes the derivative in IR.  What a back end needs to emit the op stands in that back end's own table.
+`infer` maps operand types and attributes to result types and raises `ShapeError`/`DtypeError`; `reference` is the
+NumPy oracle; `vjp` writes the derivative in IR.  What a back end needs to emit the op stands in that back end's own
+table.
 """
 
 from __future__ import annotations

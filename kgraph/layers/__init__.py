@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from kgraph.core import InputSpec, Layer
+from kgraph.core import InputLayer, InputSpec, Layer
+from kgraph.core.input_layer import Input
 from kgraph.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from kgraph.layers.convolutional import Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D
 from kgraph.layers.core import Activation, ActivityRegularization, Dense, Identity, Lambda, Masking, Rescaling
@@ -65,6 +66,99 @@ from kgraph.layers.reshaping import (
 from kgraph.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 from kgraph.registry import Registry, serialize
 
+__all__ = [
+    "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Activation",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "BatchNormalization",
+    "Bidirectional",
+    "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "Convolution1D",
+    "Convolution2D",
+    "Cropping1D",
+    "Cropping2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "DepthwiseConvolution2D",
+    "Dot",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "Identity",
+    "Input",
+    "InputLayer",
+    "InputSpec",
+    "LSTMCell",
+    "Lambda",
+    "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "PReLU",
+    "Permute",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "SeparableConv2D",
+    "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "StackedRNNCells",
+    "Subtract",
+    "ThresholdedReLU",
+    "TimeDistributed",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
+    "Wrapper",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
+    "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "serialize",
+    "subtract",
+]
+
 Convolution1D, Convolution2D = Conv1D, Conv2D
 SeparableConvolution2D, DepthwiseConvolution2D = SeparableConv2D, DepthwiseConv2D
 MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
@@ -82,12 +176,3 @@ _REGISTRY.add_all(
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The layer that `serialize` described."""
     return _REGISTRY.deserialize(config, custom_objects)
-
-
-def __getattr__(name: str) -> Any:
-    # `Input` belongs to the models, which are built on the layers; loaded when asked for.
-    if name in ("Input", "InputLayer"):
-        from kgraph import models
-
-        return getattr(models, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

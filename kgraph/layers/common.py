@@ -24,7 +24,7 @@ __all__ = [
 
 
 def set_weight_settings(layer: Layer, name: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
-    """Keep the initializer, regularizer and constraint of the weight `name` as attributes `<name>_initializer` and so on."""
+    """Keep the settings of the weight `name` as attributes `<name>_initializer`, `_regularizer`, `_constraint`."""
     setattr(layer, f"{name}_initializer", initializers.get(initializer))
     setattr(layer, f"{name}_regularizer", regularizers.get(regularizer))
     setattr(layer, f"{name}_constraint", constraints.get(constraint))

@@ -92,7 +92,7 @@ class RNN(Layer):
             inputs, step = self._foreign_step(sequences, states, training)
         final, stacked = self._loop(step, leaves, inputs, mask)
         output = self._output(final, stacked, mask)
-        return (output, *tree.flatten(final)) if self.return_state else output
+        return (output, *tree.pack_like(states, final)) if self.return_state else output
 
     def _initial(self, sequences: Any, given: Any) -> Any:
         states = self.get_initial_state(ops.shape(sequences)[0])

@@ -94,7 +94,7 @@ class Cell(Layer):
     def _build_bias(self) -> None:
         self.bias = add_weight(self, "bias", (self.gates * self.units,))
 
-    # -- the two halves of a step ---------------------------------------------------------------------------------------
+    # -- the two halves of a step -------------------------------------------------------------------------------------
     def masks(self, template: Any, training: Any) -> tuple[Tensors, Tensors]:
         """Dropout masks for inputs and states, drawn once per sequence: none, one, or one per gate.
 
@@ -120,7 +120,10 @@ class Cell(Layer):
         return self.bias
 
     def project(self, inputs: Any, masks: Tensors) -> Tensors:
-        """x · kernel + bias.  x: f32[B, N] or f32[B, T, N]; one tensor for all gates, or one per gate with several masks."""
+        """`x` · kernel + bias; one tensor for all gates, or one per gate with several masks.
+
+        x: f32[B, N] or f32[B, T, N].
+        """
         if len(masks) <= 1:
             return [
                 self._affine(inputs * _steps(masks[0], inputs) if masks else inputs, self.kernel, self.input_bias())
@@ -139,7 +142,7 @@ class Cell(Layer):
         return ops.reshape(y if bias is None else ops.add(y, bias), (*lead, kernel.shape[-1]))
 
     def _gates(self, projected: Tensors, state: Any, masks: Tensors) -> Tensors:
-        """x · kernel + bias + h · recurrent_kernel, one tensor per gate."""
+        """`x` · kernel + bias + h · recurrent_kernel, one tensor per gate."""
         if len(masks) > 1:
             kernels = ops.split(self.recurrent_kernel, self.gates, axis=1)
             inner = [ops.matmul(ops.multiply(state, m), k) for m, k in zip(masks, kernels)]
@@ -159,7 +162,7 @@ class Cell(Layer):
         """New states from the projected input of a step; the first one is the output."""
         raise NotImplementedError
 
-    # -- as a layer of its own --------------------------------------------------------------------------------------------
+    # -- as a layer of its own ----------------------------------------------------------------------------------------
     def call(self, inputs: Any, states: Any, training: Any = False) -> Any:
         """One step: (output, new states)."""
         nested = isinstance(states, (list, tuple))

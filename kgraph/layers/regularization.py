@@ -26,7 +26,7 @@ class Dropout(Layer):
 
     Args:
         rate: share of values to drop, from 0 to 1.
-        noise_shape: shape of the mask, with 1 or None where... None takes the input's size; 1 shares the mask along the axis.
+        noise_shape: shape of the mask; 1 shares it along an axis, None takes the input's size.
         seed: an int makes the masks reproducible.
     """
 

@@ -305,7 +305,7 @@ class Nadam(Optimizer):
         schedule_decay: float | None = None,
         **kwargs: Any,
     ) -> None:
-        # Keras 2's `schedule_decay` (0.004) is the exponent's factor: 0.96^(250 · 0.004 · t); other values are not kept.
+        # Keras 2's `schedule_decay` (0.004) is the exponent's factor: 0.96^(250 · 0.004 · t); others are not kept.
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, _epsilon(epsilon)
         self._momentums: list[Variable] = []

@@ -1,8 +1,8 @@
-"""`Optimizer`: from gradients to new weights, as expressions of `kgraph.ops` that become part of the one training graph.
+"""`Optimizer`: from gradients to new weights, as expressions of `kgraph.ops` in the one training graph.
 
-A subclass says how one variable moves in `update_step`; what depends on the step alone is computed once in `prepare`, as scalars,
-so that the update of a weight is a single elementwise chain.  The order within a step is that of Keras 3: scale, clip,
-decoupled weight decay, update, constraints, iterations + 1.
+A subclass says how one variable moves in `update_step`; what depends on the step alone is computed once in `prepare`,
+as scalars, so that the update of a weight is a single elementwise chain.  The order within a step is that of Keras 3:
+scale, clip, decoupled weight decay, update, constraints, iterations + 1.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Optimizer:
     def _decays(self, variable: Variable) -> bool:
         return id(variable) not in self._undecayed and not any(word in variable.path for word in self._undecayed_names)
 
-    # -- a step ---------------------------------------------------------------------------------------------------------
+    # -- a step -------------------------------------------------------------------------------------------------------
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update weights from (gradient, weight) pairs."""
         pairs = list(grads_and_vars)
@@ -306,7 +306,7 @@ class Optimizer:
             f"{type(self).__name__} does not define update_step(gradient, variable, learning_rate)"
         )
 
-    # -- configuration --------------------------------------------------------------------------------------------------
+    # -- configuration ------------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
         """Arguments from which `from_config` makes an equal optimizer (without its slots)."""
         rate = self._learning_rate

@@ -27,6 +27,7 @@ class LearningRateSchedule:
     """Base of the schedules.  `__call__(step)` gives the learning rate of step 0, 1, 2, ..."""
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
@@ -64,6 +65,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         done = _float(step) / float(self.decay_steps)
         if self.staircase:
             done = ops.floor(done)
@@ -95,6 +97,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         done = _float(step) / float(self.decay_steps)
         if self.staircase:
             done = ops.floor(done)
@@ -123,6 +126,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.boundaries, self.values, self.name = list(boundaries), list(values), name
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         step = _float(step)
         rate: Any = float(self.values[-1])
         for boundary, value in zip(reversed(self.boundaries), reversed(self.values[:-1])):
@@ -150,6 +154,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         step, length = _float(step), float(self.decay_steps)
         if self.cycle:
             done = step / (ops.maximum(ops.ceil(step / length), 1.0) * length)
@@ -173,7 +178,10 @@ class PolynomialDecay(LearningRateSchedule):
 
 
 class CosineDecay(LearningRateSchedule):
-    """Half a cosine from the initial rate to alpha times it, after a linear warm-up if asked (Loshchilov and Hutter 2017)."""
+    """Half a cosine from the initial rate to alpha times it, after a linear warm-up if asked.
+
+    Loshchilov and Hutter 2017.
+    """
 
     def __init__(
         self,
@@ -192,6 +200,7 @@ class CosineDecay(LearningRateSchedule):
         return (wave * (1.0 - self.alpha) + self.alpha) * start
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         step = _float(step)
         if self.warmup_target is None:
             return self._decay(ops.minimum(step, float(self.decay_steps)), self.initial_learning_rate)
@@ -232,6 +241,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of this step."""
         done = _float(step) / float(self.first_decay_steps)
         ratio = float(self.t_mul)
         if ratio == 1.0:

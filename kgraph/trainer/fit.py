@@ -90,28 +90,41 @@ def fit(
     trainer.require_compiled()
     from kgraph.random import make_default_seed
 
-    model = trainer.model
     show = _verbosity(verbose)
     trainer.says = bool(show)
     seed = make_default_seed()
+    batch = batch_size
     train, held = _training_data(
         trainer, x, y, sample_weight, class_weight, validation_split, validation_data, steps_per_epoch, shuffle, seed
     )
-    batch = check_batch_size(batch_size, trainer.fixed_batch) if isinstance(train, Feed) else batch_size
-    if isinstance(train, Feed) and steps_per_epoch is not None:
-        train = _cycle(trainer, train, int(batch or 32), steps_per_epoch, seed, bool(shuffle))
+    if isinstance(train, Feed):
+        batch = check_batch_size(batch_size, trainer.fixed_batch)
+        _prepare(trainer, "train", train)
+        if steps_per_epoch is not None:
+            train = _cycle(train, batch, steps_per_epoch, seed, bool(shuffle))
     if held is None and validation_data is not None:
         held = _source(trainer, *unpack(validation_data, "validation_data"), "eval", validation_steps)
     validation_batch = check_batch_size(validation_batch_size or batch_size, trainer.fixed_batch)
-    if isinstance(held, Feed) and validation_steps is not None:
-        held = held.part(slice(0, validation_steps * validation_batch))
-    if isinstance(train, Feed):
-        _prepare(trainer, "train", train)
     if isinstance(held, Feed):
+        if validation_steps is not None:
+            held = held.part(slice(0, validation_steps * validation_batch))
         _prepare(trainer, "eval", held)
     steps = -(-train.rows // int(batch or 32)) if isinstance(train, Feed) else train.steps
-    hooks = _callbacks(callbacks, model, verbose=show, epochs=epochs, steps=steps)
-    model.stop_training = False
+    hooks = _callbacks(callbacks, trainer.model, verbose=show, epochs=epochs, steps=steps)
+
+    def validate(epoch: int) -> dict[str, float]:
+        if held is None or not _due(validation_freq, epoch):
+            return {}
+        found = _evaluate(trainer, held, validation_batch, hooks, None)
+        return {f"val_{key}": value for key, value in found.items()}
+
+    def run_epoch(epoch: int, bar: ProgressBar) -> int:
+        if isinstance(train, Stream):
+            return _run_stream(trainer, "train", train, epoch, hooks, bar)
+        order = _order(train.rows, shuffle, seed, epoch, int(batch or 32))
+        return _run_rows(trainer, "train", train, int(batch or 32), order, hooks, bar)
+
+    trainer.model.stop_training = False
     logs: dict[str, Any] = {}
     hooks.on_train_begin()
     for epoch in range(initial_epoch, epochs):
@@ -119,16 +132,9 @@ def fit(
         hooks.on_epoch_begin(epoch)
         bar = ProgressBar(steps, epoch=epoch + 1, epochs=epochs, verbose=show)
         try:
-            if isinstance(train, Feed):
-                order = _order(train.rows, shuffle, seed, epoch, int(batch or 32))
-                done = _run_rows(trainer, "train", train, int(batch or 32), order, hooks, bar)
-            else:
-                done = _run_stream(trainer, "train", train, epoch, hooks, bar)
+            done = run_epoch(epoch, bar)
             logs = trainer.logs()
-            if held is not None and _due(validation_freq, epoch):
-                found = _evaluate(trainer, held, validation_batch, hooks, None)
-                logs.update({f"val_{key}": value for key, value in found.items()})
-                logs = dict(sorted(logs.items()))
+            logs = dict(sorted({**logs, **validate(epoch)}.items()))
             bar.finish(logs, steps=done)
         finally:
             bar.close()
@@ -136,7 +142,7 @@ def fit(
         if isinstance(train, Stream) and train.exhausted and epoch + 1 < epochs:
             print(f"the generator ended in epoch {epoch + 1}; training stops (pass steps_per_epoch)")
             break
-        if model.stop_training:
+        if trainer.model.stop_training:
             break
     hooks.on_train_end(logs)
     history = hooks.history
@@ -181,8 +187,6 @@ def evaluate(
     trainer.require_compiled()
     show = _verbosity(verbose)
     trainer.says = bool(show)
-    if isinstance(x, tuple) and y is None and len(x) in (2, 3) and len(trainer.ports) < 2:
-        x, y, sample_weight = unpack(x, "x")
     source = _source(trainer, x, y, sample_weight, "eval", steps)
     batch = check_batch_size(batch_size, trainer.fixed_batch)
     if isinstance(source, Feed):
@@ -265,7 +269,7 @@ def _training_data(
     steps: int | None,
     shuffle: Any,
     seed: int,
-) -> tuple[Feed | Stream, Feed | None]:
+) -> tuple[Feed | Stream, Feed | Stream | None]:
     """What to train on, and what was split off for validation."""
     if x is None:
         raise DataError("x is None", fix="pass the training data: fit(x, y, ...)")
@@ -306,12 +310,10 @@ def _no_targets(y: Any, sample_weight: Any) -> None:
             )
 
 
-def _cycle(trainer: Trainer, feed: Feed, batch: int, steps: int, seed: int, shuffle: bool) -> Stream:
+def _cycle(feed: Feed, batch: int, steps: int, seed: int, shuffle: bool) -> Stream:
     """`steps_per_epoch` on arrays: batches go on from epoch to epoch."""
-    _prepare(trainer, "train", feed)
-    stream = Stream(iter(()), steps, lambda x, y, w: x)
-    stream._iterator = iter((part,) for part in cycled_rows(feed, batch, seed, shuffle))
-    return stream
+    batches = ((part,) for part in cycled_rows(feed, batch, seed, shuffle))
+    return Stream(batches, steps, lambda part, y, weight: part)
 
 
 def _prepare(trainer: Trainer, mode: str, feed: Feed) -> None:

@@ -258,7 +258,7 @@ def _losses_and_metrics(
         with trace.layer("loss"):
             value = plan.loss_object(fed[target_name(plan.name)], output, fed.get(weight_name(plan.name)))
             value = _scalar(value, plan)
-            tracker = trainer.output_trackers.get(plan.name)
+            tracker = trainer.tally.output_trackers.get(plan.name)
             if tracker is not None:
                 _track(tracker, value, rows)  # the loss of one output is shown without its weight
             terms.append(value if plan.weight is None else value * plan.weight)
@@ -273,7 +273,7 @@ def _losses_and_metrics(
         for term in terms[1:]:
             total = total + term
     with trace.layer("metrics"):
-        _track(trainer.loss_tracker, total, rows)
+        _track(trainer.tally.loss_tracker, total, rows)
         for plan, output in zip(trainer.outputs, outputs):
             _metrics(plan, output, fed)
     found: TracedTensor = total

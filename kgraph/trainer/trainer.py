@@ -31,6 +31,7 @@ from kgraph.trainer.steps import (
     target_name,
     weight_name,
 )
+from kgraph.trainer.tally import Tally
 
 __all__ = ["Trainer", "compile_model", "predictor"]
 
@@ -113,7 +114,7 @@ class Trainer:
         model: the model.
         optimizer: the optimizer object; None when the model was not compiled.
         target: where steps run.
-        outputs: what is asked of each output.
+        tally: losses, metrics and their running sums.
         compile_seconds: wall time spent on tracing and compiling so far.
     """
 
@@ -129,8 +130,6 @@ class Trainer:
         target: str = "cpu",
         steps_per_execution: int = 1,
     ) -> None:
-        from kgraph.metrics import Mean
-
         check_target(target)
         self.model = model
         self.optimizer = optimizer
@@ -143,13 +142,10 @@ class Trainer:
             "loss_weights": loss_weights,
             "weighted_metrics": weighted_metrics,
         }
-        self.loss_tracker = Mean(name="loss")
-        self.output_trackers: dict[str, Any] = {}
-        self.outputs: list[OutputPlan] = []
+        self.tally = Tally([])
         self.seed_step = _seed_and_step()
         self._ports: list[Port] = []
         self._planned: Any = None
-        self._resolved = False
         self._layers: list[Any] = []
         self._steps: dict[tuple[str, Signature], tuple[tuple[Any, ...], Step]] = {}
         self._last: dict[str, Signature] = {}
@@ -158,6 +154,11 @@ class Trainer:
         self.says = False
         if self._is_built():
             self.plan()
+
+    @property
+    def outputs(self) -> list[OutputPlan]:
+        """What is asked of each output."""
+        return self.tally.outputs
 
     @property
     def loss(self) -> Any:
@@ -195,8 +196,7 @@ class Trainer:
             Port(name, tuple(tensor.shape), tensor.dtype)
             for name, tensor in zip(_names(self.model, "input"), _tensors(self.model, "inputs"))
         ]
-        self.outputs = plan_outputs(_names(self.model, "output"), **self.arguments)
-        self._resolved = False
+        self.tally = Tally(plan_outputs(_names(self.model, "output"), **self.arguments))
         self._layers = list(self.model._flatten_layers())
         self._steps.clear()
         self._quick.clear()
@@ -232,71 +232,29 @@ class Trainer:
     # -- losses and metrics -------------------------------------------------------------------------------------------
     def resolve(self, signature: Signature) -> None:
         """Make loss and metric objects, now that the shapes of the targets are known; only once."""
-        if self._resolved:
-            return
-        from kgraph import losses, metrics
-
-        shapes = {name: (None, *_static(tail)) for name, tail, _ in signature.targets}
-        several = sum(plan.loss is not None for plan in self.outputs) > 1
-        tensors = _tensors(self.model, "outputs")
-        taken: dict[str, int] = {}
-        self.output_trackers = {}
-        for plan, tensor in zip(self.outputs, tensors):
-            if plan.has_target:
-                target, output = shapes.get(plan.name, tuple(tensor.shape)), tuple(tensor.shape)
-                plan.loss_object = losses.get_loss(plan.loss, target, output)
-                prefix = f"{plan.name}_" if len(self.outputs) > 1 else ""
-                plan.metric_objects = [
-                    (_key(prefix, metric.name, taken), metric)
-                    for metric in [metrics.get_metric(entry, target, output) for entry in plan.metrics]
-                ]
-                plan.weighted_metric_objects = [
-                    (_key(prefix, metric.name, taken, weighted=True), metric)
-                    for metric in [metrics.get_metric(entry, target, output) for entry in plan.weighted_metrics]
-                ]
-            if several and plan.loss is not None:
-                self.output_trackers[plan.name] = metrics.Mean(name=f"{plan.name}_loss")
-        self._resolved = True
+        self.tally.resolve(signature, [tuple(tensor.shape) for tensor in _tensors(self.model, "outputs")])
 
     @property
     def metrics(self) -> list[Any]:
         """Metric objects in the order of `metrics_names`; those of outputs exist after the first data."""
-        return [metric for _, metric in self._keyed_metrics()]
+        return [metric for _, metric in self.tally.entries()]
 
     @property
     def metrics_names(self) -> list[str]:
         """Keys in the order in which `evaluate` and `train_on_batch` list values."""
-        return [key for key, _ in self._keyed_metrics()]
-
-    def _keyed_metrics(self) -> list[tuple[str, Any]]:
-        own = [entry for plan in self.outputs for entry in plan.metric_objects]
-        own += [entry for plan in self.outputs for entry in plan.weighted_metric_objects]
-        trackers = [(f"{name}_loss", tracker) for name, tracker in self.output_trackers.items()]
-        if len(self.outputs) > 1:
-            own.sort(key=lambda entry: entry[0])  # as Keras 3
-        return [("loss", self.loss_tracker), *trackers, *own]
+        return [key for key, _ in self.tally.entries()]
 
     def reset_metrics(self) -> None:
         """Set all running sums to zero."""
-        for _, metric in self._keyed_metrics():
-            _reset(metric)
+        self.tally.reset()
 
     def logs(self) -> dict[str, float]:
         """Running values as floats, keys sorted as in Keras."""
-        values: dict[str, float] = {}
-        for key, metric in self._keyed_metrics():
-            result = _result(metric)
-            if isinstance(result, Mapping):
-                values.update({name: _number(value) for name, value in result.items()})
-            else:
-                values[key] = _number(result)
-        return dict(sorted(values.items()))
+        return self.tally.logs()
 
     def listed(self, logs: Mapping[str, float]) -> Any:
         """`logs` as Keras returns them: the loss alone, or a list in the order of `metrics_names`."""
-        order = [name for name in self.metrics_names if name in logs]
-        values = [logs[name] for name in [*order, *(name for name in logs if name not in order)]]
-        return values[0] if len(values) == 1 else values
+        return self.tally.listed(logs)
 
     # -- data ---------------------------------------------------------------------------------------------------------
     def feed(
@@ -589,44 +547,3 @@ def _names(model: Any, which: str) -> list[str]:
         taken[name] = taken.get(name, 0) + 1
         names.append(name if taken[name] == 1 else f"{name}_{taken[name] - 1}")
     return names
-
-
-def _static(tail: Sequence[Any]) -> tuple[int | None, ...]:
-    return tuple(size if isinstance(size, int) else None for size in tail)
-
-
-def _key(prefix: str, name: str, taken: dict[str, int], weighted: bool = False) -> str:
-    key = prefix + name
-    if key not in taken:
-        taken[key] = 1
-        return key
-    if weighted:
-        return f"{prefix}weighted_{name}"
-    number = taken[key]
-    taken[key] += 1
-    return f"{key}_{number}"
-
-
-def _reset(metric: Any) -> None:
-    from kgraph.metrics import Metric
-
-    if type(metric).reset_state is Metric.reset_state:
-        for variable in metric.variables:
-            variable.array.fill(0)
-    else:
-        metric.reset_state()
-
-
-def _result(metric: Any) -> Any:
-    from kgraph.metrics import Mean
-
-    if type(metric).result is Mean.result:
-        # The same numbers as metric.result(), without a trip through the interpreter.
-        count = float(metric.count.array)
-        return np.float32(metric.total.array) / np.float32(count) if count else 0.0
-    return metric.result()
-
-
-def _number(value: Any) -> Any:
-    array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array

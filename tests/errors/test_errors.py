@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-import kgraph
+from kgraph.core.session import clear_session
 from kgraph.errors import KGraphError
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ def test_message(
     for variable in [v for v in os.environ if v.startswith("KGRAPH_")]:
         monkeypatch.setenv(variable, os.environ[variable])  # put back what the program changes
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    kgraph.backend.clear_session()
+    clear_session()
     namespace: dict[str, Any] = {"__name__": name, "setenv": monkeypatch.setenv}
     if kind == "raises":
         with pytest.raises(KGraphError) as caught:

@@ -60,7 +60,9 @@ def test_input_errors(ports, x, kind, text):
 def test_nan_is_named():
     x = np.ones((5, 3), np.float32)
     x[3, 1] = np.nan
-    with pytest.raises(DataError, match=r"input 'a' holds NaN\n  where   row 3, at \[3, 1\]\n  got     1 NaN in 1 of 5"):
+    with pytest.raises(
+        DataError, match=r"input 'a' holds NaN\n  where   row 3, at \[3, 1\]\n  got     1 NaN in 1 of 5"
+    ):
         data.input_arrays([A], x)
     data.input_arrays([A], x, check_nan=False)
     x[3, 1], x[0, 0] = np.inf, -np.inf  # infinities are numbers
@@ -88,7 +90,7 @@ def test_targets():
         data.target_arrays(["p"], ["p"], None)
     with pytest.raises(DataError, match="y has 1 arrays, the model has 2 outputs"):
         data.target_arrays(["p", "q"], ["p", "q"], [y])
-    with pytest.raises(DataError, match="'main_otput', which is no output|no entry for output 'main_output'"):
+    with pytest.raises(DataError, match=r"'main_otput', which is no output|no entry for output 'main_output'"):
         data.target_arrays(["main_output"], ["main_output"], {"main_otput": y})
 
 

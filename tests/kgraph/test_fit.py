@@ -179,7 +179,9 @@ def test_generators(data):
                 yield x[begin : begin + 10], y[begin : begin + 10]
 
     model = linear()
-    history = model.fit(batches(), steps_per_epoch=5, epochs=3, verbose=0, validation_data=batches(), validation_steps=2)
+    history = model.fit(
+        batches(), steps_per_epoch=5, epochs=3, verbose=0, validation_data=batches(), validation_steps=2
+    )
     assert len(history.history["val_loss"]) == 3
     assert history.history["loss"][-1] < history.history["loss"][0]
     assert model.evaluate(batches(), steps=5, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-4)

@@ -33,8 +33,8 @@ def assert_close(ours: Any, theirs: Any, rtol: float = RTOL, atol: float = ATOL)
 
 
 def flat(outputs: Any) -> list[Any]:
-    """One tensor, or several, as a list."""
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    """One tensor, or several (nested too), as a flat list."""
+    return [leaf for item in outputs for leaf in flat(item)] if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def random_weights(shapes: Sequence[tuple[int, ...]], rng: np.random.Generator) -> list[np.ndarray]:

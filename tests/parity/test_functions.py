@@ -15,9 +15,9 @@ pytestmark = pytest.mark.parity
 X = np.array([[-40.0, -6.1, -3.0, -2.5, -1.0, -0.4], [0.0, 0.3, 0.5, 1.0, 3.0, 50.0]], "float32")
 
 ACTIVATIONS = (
-    "linear relu relu6 leaky_relu sigmoid tanh softmax log_softmax elu selu celu softplus softsign exponential hard_sigmoid "
-    "hard_silu hard_swish silu swish gelu mish log_sigmoid glu hard_tanh hard_shrink soft_shrink tanh_shrink squareplus "
-    "sparse_plus sparse_sigmoid"
+    "linear relu relu6 leaky_relu sigmoid tanh softmax log_softmax elu selu celu softplus softsign exponential "
+    "hard_sigmoid hard_silu hard_swish silu swish gelu mish log_sigmoid glu hard_tanh hard_shrink soft_shrink "
+    "tanh_shrink squareplus sparse_plus sparse_sigmoid"
 ).split()
 
 
@@ -132,8 +132,9 @@ def test_reduction(reduction: str | None, weighted: bool, rng: np.random.Generat
 
 
 LOSS_FUNCTIONS = (
-    "mean_squared_error mean_absolute_error mean_absolute_percentage_error mean_squared_logarithmic_error huber log_cosh "
-    "cosine_similarity hinge squared_hinge categorical_hinge kl_divergence poisson binary_crossentropy categorical_crossentropy"
+    "mean_squared_error mean_absolute_error mean_absolute_percentage_error mean_squared_logarithmic_error huber "
+    "log_cosh cosine_similarity hinge squared_hinge categorical_hinge kl_divergence poisson binary_crossentropy "
+    "categorical_crossentropy"
 ).split()
 
 
@@ -205,7 +206,11 @@ def test_mean_and_sum(rng: np.random.Generator) -> None:
     for name in ("Mean", "Sum"):
         ours, theirs = getattr(kgraph.metrics, name)(), getattr(keras.metrics, name)()
         assert_close(ours.result(), theirs.result())
-        for values, weights in [(3.5, None), (rng.normal(size=(4,)), None), (rng.normal(size=(4, 3)), rng.uniform(size=4))]:
+        for values, weights in [
+            (3.5, None),
+            (rng.normal(size=(4,)), None),
+            (rng.normal(size=(4, 3)), rng.uniform(size=4)),
+        ]:
             values = np.asarray(values, "float32")
             ours.update_state(values, sample_weight=weights)
             theirs.update_state(values, sample_weight=weights)

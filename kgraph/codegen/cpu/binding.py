@@ -1,7 +1,7 @@
 """A program bound to memory: buffers for given sizes, the driver's table, and runs.
 
-The table holds addresses only: of kernels, of their pointer arrays, of their sizes.  All arrays that it points into are kept by the
-executable, so they live as long as it does.
+The table holds addresses only: of kernels, of their pointer arrays, of their sizes.  All arrays that it points into
+are kept by the executable, so they live as long as it does.
 """
 
 from __future__ import annotations

@@ -343,8 +343,8 @@ MAX_PARTS = 64
 def emit_cols(ctx: KernelContext) -> EmittedKernel:
     """Reductions along leading or middle axes: columns are summed side by side, so the innermost loop walks memory.
 
-    Without kept axes in front, the folded axes are cut into parts by size (never by the number of threads), each part sums
-    into its own row of a temporary, and a second phase adds the parts in order and does the work per column.
+    Without kept axes in front, the folded axes are cut into parts by size (never by the number of threads), each part
+    sums into its own row of a temporary, and a second phase adds the parts in order and does the work per column.
     """
     folds = _Folds(ctx)
     source = folds.nodes[0].operands[0]
@@ -525,7 +525,8 @@ class _Columns:
         return ctx.finish([Phase(0, tasks), Phase(1, 1)])
 
 
-# -- anchors with loops of their own ------------------------------------------------------------------------------------
+# -- anchors with loops of their own
+# ------------------------------------------------------------------------------------
 def emit_concat(ctx: KernelContext) -> EmittedKernel:
     """Copies each operand to its place in the result."""
     w, result = ctx.writer, ctx.results[0]
@@ -585,7 +586,8 @@ def emit_cumsum(ctx: KernelContext) -> EmittedKernel:
 
 def emit_scatter(ctx: KernelContext) -> EmittedKernel:
     """Adds rows of updates at their ids.  A task owns a range of result rows and looks through all ids, so the order of
-    additions, and with it every bit of the result, does not depend on threads."""
+    additions, and with it every bit of the result, does not depend on threads.
+    """
     w, node, result = ctx.writer, ctx.region.outputs[0].producer, ctx.results[0]
     assert node is not None
     ids, updates = node.operands
@@ -649,7 +651,7 @@ def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
 
 
 def _pool_grad_channel(ctx: KernelContext, at_x: BufferRef, at_dy: BufferRef, places: int, padded: bool) -> None:
-    """One channel of one window; free of branches unless windows are padded, so that channels go side by side in a vector."""
+    """One channel of one window, without branches (unless windows are padded), so that channels share a vector."""
     w, dtype, result = ctx.writer, at_x.dtype, ctx.results[0].position
     for q in range(places):
         item = w.load(at_x.position, dtype, f"at{q} + k")

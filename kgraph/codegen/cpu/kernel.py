@@ -10,10 +10,10 @@ from kgraph.codegen.loops import Affine, BufferRef, Layout, Tracer, contiguous, 
 from kgraph.ir.dims import DimLike, Shape
 from kgraph.ir.graph import Graph, Node, Value
 
-__all__ = ["Domain", "EmittedKernel", "KernelContext", "Temporary", "Phase", "chunked"]
+__all__ = ["Domain", "EmittedKernel", "KernelContext", "Phase", "Temporary", "chunked"]
 
 GRAIN = 16384
-"""Elements of elementwise work in a task: some 5 to 20 microseconds, well above the cost of handing a task to a thread."""
+"""Elements of elementwise work in a task: 5 to 20 microseconds, well above the cost of handing it to a thread."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class KernelContext:
             self.writer.scopes[position] = position
         self.results: list[BufferRef] = []
         for number, result in enumerate(node.results):
-            # One pointer for memory that is read and written: LLVM then sees that iterations do not depend on each other,
-            # where two equal pointers would fail its overlap check and run the scalar loop.
+            # One pointer for memory that is read and written: LLVM then sees that iterations do not depend on each
+            # other, where two equal pointers would fail its overlap check and run the scalar loop.
             position = shared.get(number, len(node.operands) + number)
             layout = layouts.get(result) or contiguous(result.shape)
             self.results.append(BufferRef(position, result.dtype, layout))
@@ -168,7 +168,7 @@ def header_text(node: Node) -> str:
 
 
 def chunked(rows: DimLike, per_row: DimLike, grain: int = GRAIN) -> tuple[CeilDiv, CeilDiv]:
-    """(rows per task, number of tasks) so that a task does about `grain` elements; independent of the number of threads."""
+    """(rows per task, number of tasks): about `grain` elements a task, whatever the number of threads."""
 
     def chunk(evaluate: Callable[[DimLike], int]) -> int:
         size = evaluate(per_row)

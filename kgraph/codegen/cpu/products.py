@@ -1,7 +1,7 @@
 """Kernels around the tile library: matrix products and convolutions with the elementwise work that follows them.
 
-The library writes the raw product of a block into the memory of the first result of its type; the elementwise work then runs
-over the same block while it is in cache.
+The library writes the raw product of a block into the memory of the first result of its type; the elementwise work
+then runs over the same block while it is in cache.
 """
 
 from __future__ import annotations
@@ -87,10 +87,11 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         at_b = (
             f"p{b.position} + (matrix * {_batch_stride(ctx, b, node.operands[1])} + j_low * {w.size(b_col)}) * {bytes_}"
         )
-        at_c = f"p{c.position} + (matrix * {_batch_stride(ctx, c, raw)} + i_low * {w.size(c.layout[-2])} + j_low) * {bytes_}"
+        c_row = w.size(c.layout[-2])
+        at_c = f"p{c.position} + (matrix * {_batch_stride(ctx, c, raw)} + i_low * {c_row} + j_low) * {bytes_}"
         w.line(
             f'call_symbol("kg_gemm_{raw.dtype}", {at_a}, {w.size(a_row)}, {w.size(a_col)}, {at_b}, {w.size(b_row)}, '
-            f"{w.size(b_col)}, {at_c}, {w.size(c.layout[-2])}, i_high - i_low, j_high - j_low, {size['k']}, 0, scratch)"
+            f"{w.size(b_col)}, {at_c}, {c_row}, i_high - i_low, j_high - j_low, {size['k']}, 0, scratch)"
         )
         _gemm_epilogue(ctx, raw, c)
     scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
@@ -136,7 +137,8 @@ class _GemmCut:
         row_blocks = min(wanted, -(-m // 28))
         rows = -(-m // row_blocks)
         column_blocks = min(-(-wanted // -(-m // rows)), -(-n // 64))
-        columns = -(-(-(-n // column_blocks)) // 32) * 32
+        width = -(-n // column_blocks)
+        columns = -(-width // 32) * 32
         return rows, columns
 
     def rows(self) -> CeilDiv:

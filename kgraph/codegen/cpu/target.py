@@ -1,6 +1,7 @@
 """The CPU target: schedule, emit, compile (or take from the cache), bind to memory, run.
 
-`compile_program` is the whole road from an IR graph to native code.  Nothing here imports numba unless a kernel has to be compiled.
+`compile_program` is the whole road from an IR graph to native code.  Nothing here imports numba unless a kernel has
+to be compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kgraph.codegen.cpu.tilelib import load_tiles
 from kgraph.codegen.memory import plan_memory
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Array, Executable, Program
-from kgraph.codegen.schedule import Boundary, schedule_graph
+from kgraph.codegen.schedule import Boundary, explain_boundaries, schedule_graph
 from kgraph.config import settings
 from kgraph.ir.graph import Graph, Node
 from kgraph.ir.passes.base import PassContext, run_passes
@@ -88,9 +89,10 @@ class CpuProgram(Program):
         return {kernel.name: kernel.header + kernel.source for kernel in self.kernels.values()}
 
     def explain(self) -> str:
-        """One line per value that is stored between kernels, with the reason."""
-        lines = [f"{len(self.kernels)} kernels, {len({k.source for k in self.kernels.values()})} distinct"]
-        return "\n".join(lines + [str(boundary) for boundary in self.boundaries])
+        """For each pair of kernels what the first stores for the second, and why it was not fused."""
+        distinct = len({kernel.source for kernel in self.kernels.values()})
+        head = f"{len(self.kernels)} kernels, {distinct} of them distinct; a -> b: what kernel a stores for kernel b, and why"
+        return head + "\n" + explain_boundaries(self.boundaries)
 
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
         """Place buffers and write the driver's table."""

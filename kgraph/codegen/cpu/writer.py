@@ -1,7 +1,7 @@
 """Prints expressions and loop nests as the Python source of one kernel.
 
-The text is canonical: it names no layer and no size.  Sizes and strides are read from the `dims` table at run time, so kernels
-that differ in them only have one source, are compiled once, and share one object file.
+The text is canonical: it names no layer and no size.  Sizes and strides are read from the `dims` table at run time,
+so kernels that differ in them only have one source, are compiled once, and share one object file.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ class Writer:
         body: Callable[[], None],
         bounds: tuple[str, str] | None = None,
     ) -> None:
-        """Loops over `groups`; each needed expression is computed in the outermost loop that it allows; `body` innermost.
+        """Loops over `groups`; each needed expression is computed in the outermost loop that it allows; `body`
+        innermost.
 
         Args:
             groups: outermost first.

@@ -1,7 +1,7 @@
 """Control flow with regions: `scan`, the loop behind every recurrent layer; and `kernel`, a fused group in a schedule.
 
-A region is a closed graph: it sees only its own inputs.  The derivative of `scan` is a pass (`passes/scan.py`), since it
-splits the loop body in two.
+A region is a closed graph: it sees only its own inputs.  The derivative of `scan` is a pass (`passes/scan.py`), since
+it splits the loop body in two.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def _scan_vjp(b: Builder, node: Node, grads: Sequence[Value | None]) -> Grads:
 define_op(
     "scan",
     doc=(
-        "Loop over `length` steps.  Operands: `inits` initial states, `sequences` tensors walked along `axis`, the rest\n"
-        "invariants.  Body: (states..., slices..., invariants...) -> (new states..., step outputs...).  Results: the final\n"
-        "states, then each step output stacked along `axis`.  `reverse` walks from the last step to the first; stacked\n"
-        "outputs keep the natural order."
+        "Loop over `length` steps.  Operands: `inits` initial states, `sequences` tensors walked along `axis`, the\n"
+        "rest invariants.  Body: (states..., slices..., invariants...) -> (new states..., step outputs...).  Results:\n"
+        "the final states, then each step output stacked along `axis`.  `reverse` walks from the last step to the\n"
+        "first; stacked outputs keep the natural order."
     ),
     infer=lambda types, attrs: [],
     reference=None,
@@ -99,13 +99,13 @@ def _kernel_vjp(b: Builder, node: Node, grads: Sequence[Value | None]) -> Grads:
 define_op(
     "kernel",
     doc=(
-        "A fused group of a schedule: runs its region as one native kernel of the given family.  `name` is the symbol,\n"
-        "`why` the reason that the group ends where it does, `inplace` pairs (result, operand) that share memory."
+        "A fused group of a schedule: runs its region as one native kernel of the given family.  `name` tells people\n"
+        "which layer and ops it holds."
     ),
     infer=lambda types, attrs: [],
     reference=None,
     vjp=_kernel_vjp,
-    attrs={"family": ..., "name": ..., "why": "", "inplace": ()},
+    attrs={"family": ..., "name": ...},
     regions=1,
     infer_regions=_kernel_infer,
 )

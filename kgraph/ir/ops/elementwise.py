@@ -179,7 +179,7 @@ def _cast_vjp(b: Builder, node: Node, grads: MaybeGrads) -> Grads:
 
 define_op(
     "cast",
-    doc="x in another element type; floats are truncated toward zero, numbers become bool as x != 0.  x: t[*S] -> u[*S].",
+    doc="x in another element type; floats are cut toward zero, numbers become bool as x != 0.  t[*S] -> u[*S].",
     infer=_cast_infer,
     reference=lambda x, dtype: np.asarray(x).astype(numpy_dtype(dtype)),
     vjp=_cast_vjp,
@@ -250,14 +250,15 @@ def _pow_rule(b: Builder, x: Value, y: Value, z: Value, dz: Value) -> tuple[Valu
     return dx, b.mul(dz, b.mul(z, safe_log))
 
 
-def _extremum_rule(b: Builder, x: Value, y: Value, z: Value, dz: Value) -> tuple[Value | None, Value | None]:
-    # Where both are equal each gets half, as in JAX (a subgradient that treats x and y alike).
-    half = b.mul(dz, 0.5)
-    tie = b.eq(x, y)
-    return (
-        b.select(tie, half, b.select(b.eq(x, z), dz, 0.0)),
-        b.select(tie, half, b.select(b.eq(y, z), dz, 0.0)),
-    )
+def _extremum_rule(wins: str) -> BinaryRule:
+    def rule(b: Builder, x: Value, y: Value, z: Value, dz: Value) -> tuple[Value | None, Value | None]:
+        # Where both are equal each gets half, as in JAX (a subgradient that treats x and y alike).
+        half, tie = b.mul(dz, 0.5), b.eq(x, y)
+        dx = None if x.literal is not None else b.select(tie, half, b.select(b.op(wins, x, y), dz, 0.0))
+        dy = None if y.literal is not None else b.select(tie, half, b.select(b.op(wins, y, x), dz, 0.0))
+        return dx, dy
+
+    return rule
 
 
 _binary("add", "x + y.  t[*S], t[*S] -> t[*S], broadcasting.", np.add, lambda b, x, y, z, dz: (dz, dz), [COMMUTATIVE])
@@ -274,14 +275,14 @@ _binary(
     "maximum",
     "The larger of x and y; NaN if either is.  Equal operands share the gradient.",
     np.maximum,
-    _extremum_rule,
+    _extremum_rule("gt"),
     [COMMUTATIVE],
 )
 _binary(
     "minimum",
     "The smaller of x and y; NaN if either is.  Equal operands share the gradient.",
     np.minimum,
-    _extremum_rule,
+    _extremum_rule("lt"),
     [COMMUTATIVE],
 )
 _binary(

@@ -1,7 +1,7 @@
 """Reverse-mode differentiation, graph to graph.
 
-Walks the nodes that lie between `wrt` and `loss` backwards and lets each op's `vjp` write its derivative (Griewank and Walther,
-Evaluating Derivatives, ch. 3).  The gradients are ordinary nodes at the end of the same graph.
+Walks the nodes that lie between `wrt` and `loss` backwards and lets each op's `vjp` write its derivative (Griewank
+and Walther, Evaluating Derivatives, ch. 3).  The gradients are ordinary nodes at the end of the same graph.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from kgraph.errors import ShapeError, UnsupportedError
 from kgraph.ir.builder import Builder
-from kgraph.ir.graph import Graph, Location, Node, Value, literal
+from kgraph.ir.graph import Graph, Node, Value, literal
 from kgraph.ir.types import is_float
 
 __all__ = ["append_gradients", "backpropagate"]

@@ -1,9 +1,9 @@
 """The derivative of `scan`: back-propagation through time, with the work that need not be in the loop taken out of it.
 
-The loop body is differentiated like any graph; its backward half becomes the body of a second scan that runs the other way.
-What the backward half reads of the forward half is stacked by the forward scan (its node grows extra results).  Gradients of
-invariants that are `a^T dz` at each step (every recurrent kernel) are not accumulated step by step: the `dz` are stacked and one
-large product over all steps follows the loop; likewise for sums (recurrent biases).
+The loop body is differentiated like any graph; its backward half becomes the body of a second scan that runs the
+other way. What the backward half reads of the forward half is stacked by the forward scan (its node grows extra
+results).  Gradients of invariants that are `a^T dz` at each step (every recurrent kernel) are not accumulated step by
+step: the `dz` are stacked and one large product over all steps follows the loop; likewise for sums (recurrent biases).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _differentiate_body(node: Node, grads: Sequence[Value | None]) -> _Backward:
 
 
 def _split_terms(back: _Backward, grad: Value | None) -> list[_Term] | None:
-    """The gradient as a sum of terms that can leave the loop; None when it must be accumulated; [] when there is none."""
+    """The gradient as a sum of terms that can leave the loop; None: it must be accumulated; []: there is none."""
     if grad is None:
         return []
     producer = grad.producer
@@ -158,8 +158,9 @@ def _forward_values_read(back: _Backward, roots: Sequence[Value | None]) -> list
 
 
 def _stack_residuals(node: Node, back: _Backward, needed: Sequence[Value]) -> dict[Value, Value]:
-    """Let the forward scan stack what is needed; returns joint value -> stacked value.  Grows `node` in place, so that every
-    holder of its results keeps valid values."""
+    """Let the forward scan stack what is needed; returns joint value -> stacked value.  Grows `node` in place, so
+    that every holder of its results keeps valid values.
+    """
     body, inits, axis = node.regions[0], node.attrs["inits"], node.attrs["axis"]
     from_joint = {new: old for old, new in back.to_joint.items()}
     stacked: dict[Value, Value] = {}
@@ -247,7 +248,7 @@ class _ReverseLoop:
 
 
 def _clone_reading(node: Node, mapping: dict[Value, Value]) -> Node:
-    """Clone a backward node; a forward value that is not at hand belongs to a dead branch and becomes a zero literal."""
+    """Clone a backward node; a forward value that is not at hand belongs to a dead branch: any value will do."""
     for value in node.operands:
         if value not in mapping and value.literal is None:
             mapping[value] = Value(value.type)

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.models import Sequential
+
+Sequential(name="mlp").add("dense")

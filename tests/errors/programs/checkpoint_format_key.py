@@ -1,0 +1,11 @@
+# raises: KeyError, KeyError
+import numpy as np
+
+import kgraph as keras
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+model = Sequential([Input((3,)), Dense(1)])
+model.compile("sgd", "mse", target="reference")
+save = keras.callbacks.ModelCheckpoint("{val_loss:.2f}.weights.h5", save_weights_only=True)
+model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0, callbacks=[save])

@@ -1,0 +1,4 @@
+# raises: UnsupportedError, NotImplementedError
+import kgraph as keras
+
+keras.callbacks.ModelCheckpoint("best.weights.h5")

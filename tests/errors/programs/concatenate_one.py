@@ -1,0 +1,4 @@
+# raises: ShapeError, ValueError
+from kgraph.layers import Concatenate, Input
+
+Concatenate(name="joined")([Input((4, 3))])

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import Conv2D
+
+Conv2D(8, 3, strides=0)

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import Dense
+
+Dense(-1, name="head")

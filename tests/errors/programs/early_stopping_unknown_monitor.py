@@ -1,0 +1,11 @@
+# warns: UserWarning, UserWarning
+import numpy as np
+
+import kgraph as keras
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+model = Sequential([Input((3,)), Dense(1)])
+model.compile("sgd", "mse", target="reference")
+stop = keras.callbacks.EarlyStopping(monitor="val_lss", mode="min")
+model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0, callbacks=[stop])

@@ -1,0 +1,15 @@
+# raises: DataError, ValueError
+import numpy as np
+
+from kgraph.layers import Dense, Embedding, Flatten, Input
+from kgraph.models import Model
+
+words = Input((4,), dtype="int32", name="words")
+model = Model(words, Dense(1)(Flatten()(Embedding(10, 2, name="word_vectors")(words))))
+model.compile("sgd", "mse")
+x = np.zeros((8, 4), "int32")
+x[5, 2] = 10
+model.fit(x, np.ones((8, 1)), verbose=0)
+# then:
+x[5, 2] = 9
+model.fit(x, np.ones((8, 1)), verbose=0)

@@ -1,0 +1,5 @@
+# raises: LayerAttributeError, AttributeError
+from kgraph.layers import Dense
+from kgraph.models import Sequential
+
+Sequential([Dense(4), Dense(1)], name="mlp").input

@@ -1,0 +1,9 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import Input
+
+class Forgotten(Layer):
+    def call(self, x):
+        x * 2
+
+
+Forgotten(name="twice")(Input((3,)))

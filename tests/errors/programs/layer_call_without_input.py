@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, TypeError
+from kgraph.layers import Dense
+
+Dense(4, name="head")()

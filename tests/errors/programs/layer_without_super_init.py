@@ -1,0 +1,12 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import Input
+
+class Twice(Layer):
+    def __init__(self):
+        self.factor = 2
+
+    def call(self, x):
+        return x * self.factor
+
+
+Twice()(Input((3,)))

@@ -1,0 +1,10 @@
+# raises: ShapeError, ValueError
+import numpy as np
+
+import kgraph as keras
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+model = Sequential([Input((3,)), Dense(1, name="head")])
+model.compile("sgd", keras.losses.MeanSquaredError(reduction="none"), target="reference")
+model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0)

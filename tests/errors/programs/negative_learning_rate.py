@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+import kgraph as keras
+
+keras.optimizers.Adam(learning_rate=-0.1)

@@ -1,0 +1,4 @@
+# raises: SymbolicBoolError, TypeError
+from kgraph.layers import Input
+
+len(Input((3,), name="x"))

@@ -1,0 +1,12 @@
+# raises: SymbolicBoolError, TypeError
+from kgraph import ops
+from kgraph.layers import Input
+
+class Halve(Layer):
+    def call(self, x):
+        while ops.max(x) > 1:
+            x = x / 2
+        return x
+
+
+Halve(name="halve")(Input((3,), name="x"))

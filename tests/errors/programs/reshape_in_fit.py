@@ -1,0 +1,4 @@
+# raises: ShapeError, ValueError
+from kgraph.layers import Reshape
+
+Reshape((4, -1, -1), name="square")

@@ -1,0 +1,4 @@
+# raises: UnknownNameError, ValueError
+from kgraph.layers import Dense
+
+Dense(4, activation="relo")

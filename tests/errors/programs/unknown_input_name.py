@@ -1,0 +1,11 @@
+# raises: DataError, ValueError
+import numpy as np
+
+from kgraph.layers import Concatenate, Dense, Input
+from kgraph.models import Model
+
+a, b = Input((3,), name="left"), Input((4,), name="right")
+model = Model([a, b], Dense(1)(Concatenate()([a, b])))
+model.predict({"left": np.ones((8, 3)), "rigth": np.ones((8, 4))}, verbose=0)
+# then:
+model.predict({"left": np.ones((8, 3)), "right": np.ones((8, 4))}, verbose=0)

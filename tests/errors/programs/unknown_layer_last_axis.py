@@ -1,0 +1,4 @@
+# raises: ShapeError, ValueError
+from kgraph.layers import Dense, Input
+
+Dense(4, name="head")(Input((None,)))

@@ -1,0 +1,8 @@
+# raises: UnknownNameError, ValueError
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+model = Sequential([Input((3,)), Dense(1)])
+model.compile("sgd", "mean_square_error")
+# then:
+model.compile("sgd", "mean_squared_error")

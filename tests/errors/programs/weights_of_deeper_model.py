@@ -1,0 +1,11 @@
+# raises: ValueError, ValueError
+import os
+import tempfile
+
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+path = os.path.join(tempfile.gettempdir(), "deep.weights.h5")
+Sequential([Input((3,)), Dense(2)]).save_weights(path)
+model = Sequential([Input((3,)), Dense(2), Dense(2)], name="mlp")
+model.load_weights(path)
