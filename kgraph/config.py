@@ -39,6 +39,8 @@ _VARIABLES = (
 class SettingError(InvalidArgumentError):
     """An environment variable of kgraph has a value that means nothing; also a `ValueError`."""
 
+    _in_python = False
+
     def __init__(self, variable: str, value: str, allowed: str) -> None:
         self.variable, self.value, self.allowed = variable, value, allowed
         super().__init__(

@@ -15,7 +15,7 @@ import numpy as np
 
 from kgraph import ops
 from kgraph.core.session import epsilon, unique_name
-from kgraph.errors import InvalidArgumentError, ShapeError
+from kgraph.errors import CallError, InvalidArgumentError, ShapeError
 from kgraph.registry import Registry, serialize
 
 __all__ = [
@@ -111,6 +111,34 @@ def _clip(p: Any, upper: float | None = None) -> Any:
 def mask_of(tensor: Any) -> Any:
     """The mask that travels with a tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def called(function: Callable[..., Any], kind: str, y_true: Any, y_pred: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What a loss or metric function of the user returns.
+
+    Raises:
+        CallError: it does not take targets and outputs.
+        InvalidArgumentError: it returned None.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        inspect.signature(function).bind(y_true, y_pred, **kwargs)
+    except TypeError as error:
+        raise CallError(
+            f"the {kind} function {name!r} cannot be called with targets and outputs",
+            got=str(error),
+            needed="a function of (y_true, y_pred)",
+        ) from None
+    except ValueError:
+        pass  # a built-in without a signature
+    value = function(y_true, y_pred, **kwargs)
+    if value is None:
+        raise InvalidArgumentError(
+            f"the {kind} function {name!r} returned None",
+            needed="one value for each sample, or a single one",
+            fix="end it with `return ...`",
+        )
+    return value
 
 
 # -- regression -----------------------------------------------------------------------------------------------------
@@ -470,7 +498,7 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """One value per sample."""
         y_true, y_pred = match_ranks(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self._kwargs)
+        return called(self.fn, "loss", y_true, y_pred, self._kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which `from_config` makes an equal loss."""

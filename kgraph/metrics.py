@@ -308,7 +308,7 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the function's values of a batch; samples off the mask of `y_pred` do not count."""
         mask = mask_of(y_pred)
-        values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._kwargs))
+        values = ops.convert_to_tensor(losses.called(self._fn, "metric", y_true, y_pred, self._kwargs))
         if mask is not None:
             factor = ops.cast(mask, self.dtype)
             if sample_weight is None:

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from kgraph.callbacks.base import Logs, Phase
 from kgraph.callbacks.monitor import Monitor, not_available
-from kgraph.errors import InvalidArgumentError, UnsupportedError
+from kgraph.errors import FileError, InvalidArgumentError, MissingKeyError, UnsupportedError
 
 __all__ = ["ModelCheckpoint"]
+
+
+class DirectoryGivenError(FileError, IsADirectoryError):
+    """A file was to be written where a directory is."""
 
 
 class ModelCheckpoint(Monitor):
@@ -100,7 +104,7 @@ class ModelCheckpoint(Monitor):
         if not self._wanted(epoch, logs, path):
             return
         if path.is_dir():
-            raise IsADirectoryError(f"ModelCheckpoint: {path} is a directory")
+            raise DirectoryGivenError(f"ModelCheckpoint: {path} is a directory", needed="the name of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(str(path), overwrite=True)
         self._say(epoch, f"finished saving model to {path}")
@@ -129,7 +133,7 @@ class ModelCheckpoint(Monitor):
             return self.filepath.format(**{**values, "epoch": epoch + 1})
         except KeyError as error:
             have = ", ".join(values)
-            raise KeyError(
+            raise MissingKeyError(
                 f"ModelCheckpoint: {self.filepath!r} asks for {error}, which the logs lack; they have: {have}"
             ) from None
 

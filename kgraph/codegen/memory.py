@@ -8,7 +8,7 @@ are alive at one time do not overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,17 @@ from kgraph.ir.graph import Graph, Node, Value
 from kgraph.ir.opdef import ELEMENTWISE
 from kgraph.ir.types import itemsize
 
-__all__ = ["ALIGNMENT", "Arena", "Buffer", "MemoryPlan", "Place", "elementwise_reads", "place_buffers", "plan_memory"]
+__all__ = [
+    "ALIGNMENT",
+    "Arena",
+    "Buffer",
+    "MemoryPlan",
+    "Place",
+    "describe",
+    "elementwise_reads",
+    "place_buffers",
+    "plan_memory",
+]
 
 ALIGNMENT = 64
 _PIECES = frozenset({"map", "rows", "cols", "gemm", "conv"})  # families that can write into a strided place
@@ -417,6 +427,26 @@ def place_buffers(spans: Sequence[tuple[int, int, int]]) -> Arena:
         placed[k] = True
         total = max(total, offset + sizes[k])
     return Arena(offsets, total, _live_bound(sizes, spans))
+
+
+def describe(plan: MemoryPlan, names: Mapping[Node, str], arena: Arena | None = None) -> str:
+    """The plan as text: each buffer of the arena with its size, its life in kernel positions, and what lies in it.
+
+    Args:
+        plan: of a schedule.
+        names: names of the kernels.
+        arena: offsets for given sizes; without it only what holds for all sizes is written.
+    """
+    position = {at: names[node] for node, at in plan.kernel_position.items()}
+    head = [f"{at:>4}  {name}" for at, name in sorted(position.items())]
+    lines = ["kernels by position:", *head, "buffers:"]
+    for index, buffer in enumerate(plan.buffers):
+        tenants = ", ".join(str(value.type) for value in plan.tenants.get(buffer, {}))
+        at = f" at {arena.offsets[index]}" if arena else ""
+        lines.append(f"  b{index}{at}: {buffer.bytes} bytes, live {buffer.first}..{buffer.last}: {tenants}")
+    if arena:
+        lines.append(f"arena {arena.bytes} bytes; most bytes live at one time {arena.bound}")
+    return "\n".join(lines)
 
 
 def _live_bound(sizes: Iterable[int], spans: Sequence[tuple[int, int, int]]) -> int:

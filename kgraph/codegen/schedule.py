@@ -443,7 +443,7 @@ class _Emission:
         return [value for value, count in served.items() if count >= 2]
 
     def _blockers(self, value: Value, crossing: dict[Value, None], again: set[Value]) -> list[Value] | None:
-        """The costly values that keep `value` from being computed again in its readers; None when it is out of question.
+        """The costly values that keep `value` from being computed again in its readers; None: nothing would help.
 
         Args:
             value: a value that other kernels read.

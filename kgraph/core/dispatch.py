@@ -84,8 +84,10 @@ def operation(body: Callable[P, R]) -> Callable[P, R]:
         if current_trace() is not None:
             return body(*args, **kwargs)
         if has_symbolic(args) or has_symbolic(kwargs):
-            return record(body, title, args, kwargs)  # type: ignore[no-any-return]
-        return run_eagerly(body, title, args, kwargs, static)  # type: ignore[no-any-return]
+            outputs: R = record(body, title, args, kwargs)
+        else:
+            outputs = run_eagerly(body, title, args, kwargs, static)
+        return outputs
 
     return op
 

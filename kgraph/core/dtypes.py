@@ -2,9 +2,8 @@
 
 The rules are those of Keras on JAX without 64-bit mode, for the everyday cases: Python numbers are weak (they take the
 tensor's type, and turn an integer tensor into `floatx` when they are floats), an integer meeting a float takes the
-float's
-type, bool gives way to everything.  NumPy arrays of float64 are taken as `floatx` and int64 as int32 (unless a value
-would not fit); Variables and traced tensors keep the 64-bit types they were given.
+float's type, bool gives way to everything.  NumPy arrays of float64 are taken as `floatx` and int64 as int32 (unless
+a value would not fit); Variables and traced tensors keep the 64-bit types they were given.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
 
 from kgraph.core import tree
-from kgraph.core.call_spec import build_arguments, signature_of, tensor_arguments
+from kgraph.core.call_spec import CallSignature, build_arguments, signature_of, tensor_arguments
 from kgraph.core.dispatch import has_symbolic, run_eagerly, trace_symbolically
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.input_spec import check_inputs
@@ -26,7 +27,7 @@ from kgraph.core.policy import DTypePolicy
 from kgraph.core.scope import call_training, layer_scope, training_scope
 from kgraph.core.tensors import SymbolicTensor, TracedTensor
 from kgraph.core.trace import Trace, current_trace, eager_scope, located, user_location
-from kgraph.errors import InternalError, InvalidArgumentError, KGraphError, ShapeError, UnsupportedError
+from kgraph.errors import CallError, InternalError, InvalidArgumentError, KGraphError, ShapeError, UnsupportedError
 
 __all__ = ["Layer"]
 
@@ -82,7 +83,7 @@ class Layer(LayerState):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _wrapped_build(cls.__dict__["build"])  # type: ignore[method-assign]
+            type.__setattr__(cls, "build", _wrapped_build(cls.__dict__["build"]))
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
         """Keep the constructor's arguments, for `get_config`."""
@@ -111,7 +112,10 @@ class Layer(LayerState):
             shape = (batch, *(_as_shape(given) if given is not None else (size,)))
         self._batch_input_shape: tuple[int | None, ...] | None = tuple(shape) if shape is not None else None
         self._initial_weights = kwargs.pop("weights", None)
-        forbid_unknown(type(self).__name__, kwargs)
+        if kwargs:
+            makers = [vars(cls)["__init__"] for cls in type(self).__mro__ if "__init__" in vars(cls)]
+            known = [name for make in makers for name in inspect.signature(make).parameters]
+            forbid_unknown(type(self).__name__, kwargs, [*known, "input_shape", "input_dim", "weights"])
         if activity_regularizer is not None:
             from kgraph import regularizers
 
@@ -226,6 +230,7 @@ class Layer(LayerState):
         args, kwargs = self._prepared(args, kwargs)
         training = self._pass_training(signature, args, kwargs, trace)
         bound = signature.bind(args, kwargs)
+        _check_call(self, signature, bound)
         first = bound.get(signature.first) if signature.first != "*args" else None
         with self._trace_layer(trace), layer_scope(self), training_scope(training):
             try:
@@ -239,6 +244,13 @@ class Layer(LayerState):
                 outputs = self.call(*args, **kwargs)
             except KGraphError as error:
                 raise located(error, trace) from None
+            if outputs is None:
+                raise InvalidArgumentError(
+                    f"call() of layer {self.name!r} ({type(self).__name__}) returned None",
+                    where=str(trace.location()),
+                    needed="the output tensor",
+                    fix="end call() with `return ...`",
+                )
             outputs = _own_outputs(outputs, args, kwargs)
             self._regularize_activity(outputs, trace)
             self._set_masks(first, outputs)
@@ -308,6 +320,13 @@ class Layer(LayerState):
         elif _is_default(type(self).build, Layer.build):
             self.built = True  # sub-layers build themselves in `call`
         else:
+            if arguments == (None,) and bound:
+                name, value = next(iter(bound.items()))
+                raise CallError(
+                    f"layer {self.name!r} was called without a tensor",
+                    got=f"{name}={value!r}",
+                    needed="a tensor or an array",
+                )
             self.build(*arguments)
         self.built = True
         if self._initial_weights is not None:
@@ -333,7 +352,8 @@ class Layer(LayerState):
         some = any(mask is not None for mask in tree.flatten(previous))
         if not self.supports_masking:
             trace = current_trace()
-            if some and not self._warned_mask and trace is not None and trace.scratch:
+            takes_mask = "mask" in signature_of(type(self).call).names
+            if some and not takes_mask and not self._warned_mask and trace is not None and trace.scratch:
                 self._warned_mask = True
                 warnings.warn(
                     f"Layer {self.name!r} (of type {type(self).__name__}) was passed an input with a mask "
@@ -449,7 +469,7 @@ class Layer(LayerState):
 
 
 # The base class's own `build` is wrapped like every other.
-Layer.build = _wrapped_build(Layer.build)  # type: ignore[method-assign]
+type.__setattr__(Layer, "build", _wrapped_build(Layer.build))
 
 
 def _is_default(method: Any, base: Any) -> bool:
@@ -478,6 +498,23 @@ def tree_of_shapes(structure: Any, make: Callable[[Sequence[Any]], Any]) -> Any:
     raise ShapeError(
         "this is not a shape", got=repr(structure), needed="a tuple of sizes and None, or a list or dict of them"
     )
+
+
+def _check_call(layer: Layer, signature: CallSignature, bound: dict[str, Any]) -> None:
+    """Refuse arguments that `call` does not take, as Python would, but on the user's line and naming the layer."""
+    unknown = [name for name in bound if name not in signature.names and name not in ("*args", "mask", "training")]
+    if unknown and not signature.has_varkw:
+        near = get_close_matches(unknown[0], signature.names, 1)
+        raise CallError(
+            f"layer {layer.name!r} ({type(layer).__name__}) takes no argument {unknown[0]!r}",
+            needed=", ".join(signature.names),
+            fix=f"write {near[0]}=" if near else "",
+        )
+    if signature.first and signature.first not in bound and signature.first not in signature.defaults:
+        raise CallError(
+            f"layer {layer.name!r} ({type(layer).__name__}) was called without {signature.first!r}",
+            needed="a tensor or an array",
+        )
 
 
 def _own_outputs(outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

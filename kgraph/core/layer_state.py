@@ -1,14 +1,14 @@
 """What a layer owns: weights, sub-layers, random states, regularisation losses; found by walking its attributes.
 
 Sub-layers count wherever they are kept: as attribute, or inside lists, tuples and dicts of attributes.  Order is the
-order in
-which attributes were first set; own weights come before those of sub-layers, trainable before non-trainable, as in
-Keras.
+order in which attributes were first set; own weights come before those of sub-layers, trainable before
+non-trainable, as in Keras.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from kgraph.core.dtypes import is_float_dtype, standardize_dtype
 from kgraph.core.operation import Operation
 from kgraph.core.scope import current_path
+from kgraph.core.tensors import SymbolicTensor
 from kgraph.core.trace import current_trace
 from kgraph.core.variable import Variable
 from kgraph.errors import InvalidArgumentError, ShapeError
@@ -279,6 +280,12 @@ class LayerState(Operation):
                 continue
             if callable(term):
                 term = term()
+            if isinstance(term, SymbolicTensor):
+                raise InvalidArgumentError(
+                    f"add_loss of layer {self.name!r} got a tensor of a functional model",
+                    got=repr(term),
+                    fix="call add_loss on the model itself, or inside the layer's call()",
+                )
             if trace is not None:
                 from kgraph import ops
 
@@ -310,7 +317,10 @@ def _generator_class() -> type:
     return SeedGenerator
 
 
-def forbid_unknown(kind: str, kwargs: dict[str, Any]) -> None:
+def forbid_unknown(kind: str, kwargs: dict[str, Any], known: Sequence[str] = ()) -> None:
     """Raise for keyword arguments that nobody took."""
     if kwargs:
-        raise InvalidArgumentError(f"Unrecognized keyword arguments passed to {kind}: {kwargs}")
+        near = get_close_matches(next(iter(kwargs)), known, 1)
+        raise InvalidArgumentError(
+            f"Unrecognized keyword arguments passed to {kind}: {kwargs}", fix=f"write {near[0]}=" if near else ""
+        )

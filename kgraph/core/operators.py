@@ -19,7 +19,7 @@ class OperatorMixin:
 
     # NumPy must not take `array + tensor` apart element by element.
     __array_priority__ = 200
-    __array_ufunc__ = None
+    __array_ufunc__: Any = None
 
     def __add__(self, other: Any) -> Any:
         return _ops().add(self, other)

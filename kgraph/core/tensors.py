@@ -35,6 +35,15 @@ BATCH = "B"
 _AXIS_NAMES = {(3, 1): "T", (4, 1): "H", (4, 2): "W", (2, 1): "N"}
 
 
+# Functions of NumPy behind its binary operators -> functions of kgraph.ops.
+_OPERATORS = {
+    **{name: name for name in "add subtract multiply divide floor_divide power matmul less less_equal greater".split()},
+    **{name: name for name in "greater_equal equal not_equal logical_and logical_or logical_xor".split()},
+    **{"true_divide": "divide", "remainder": "mod"},
+    **{"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"},
+}
+
+
 class _Symbols:
     """Names of unknown sizes, and which of them turned out to be one size (union-find by name)."""
 
@@ -146,6 +155,29 @@ class _NoValue(OperatorMixin):
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._no_number("the NumPy array")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """`array + tensor` becomes the op of that name; other functions of NumPy would need values."""
+        from kgraph import ops
+
+        if method == "__call__" and not kwargs and ufunc.__name__ in _OPERATORS:
+            return getattr(ops, _OPERATORS[ufunc.__name__])(*inputs)
+        self._no_numpy(ufunc.__name__)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Functions of NumPy would need values; those of shapes do not."""
+        if function.__name__ in ("shape", "ndim") and len(args) == 1:
+            return getattr(self, function.__name__)
+        self._no_numpy(function.__name__)
+
+    def _no_numpy(self, name: str) -> NoReturn:
+        from kgraph import ops
+
+        raise SymbolicBoolError(
+            f"numpy.{name} was called on a tensor that has no value yet",
+            got=self._describe(),
+            fix=f"use ops.{name}" if hasattr(ops, name) else "keep to functions of kgraph.ops",
+        )
 
     def __len__(self) -> int:
         size = self.shape[0] if self.shape else None

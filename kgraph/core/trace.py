@@ -6,9 +6,9 @@
         graph.outputs.append(model(x).value)
 
 A trace maps each Variable it meets to a graph param and each `assign` to a graph update.  Traces nest: the body of a
-loop is a
-trace of its own, and what it reads from outside becomes an extra argument of the loop (`capture`).  Locations are the
-nearest stack frame outside kgraph, or, while a model's recorded nodes run, the line that recorded the node.
+loop is a trace of its own, and what it reads from outside becomes an extra argument of the loop (`capture`).
+Locations are the nearest stack frame outside kgraph, or, while a model's recorded nodes run, the line that recorded
+the node.
 """
 
 from __future__ import annotations

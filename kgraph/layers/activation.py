@@ -149,7 +149,8 @@ class Softmax(Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Apply the function."""
-        if mask is None:
+        # A mask of time steps says nothing about the classes of a step; it is handed on.
+        if mask is None or len(mask.shape) == len(inputs.shape) - 1:
             return activations.softmax(inputs, self.axis)
         mask = ops.cast(mask, "bool")
         return ops.where(mask, activations.softmax(ops.where(mask, inputs, -1e9), self.axis), 0.0)

@@ -118,10 +118,10 @@ class RNN(Layer):
         """The inputs of the loop and its body, for a cell whose input products need no loop."""
         template = (sequences[:, 0] if cell.dropout else None, states[0])
         of_input, of_state = cell.masks(template, training)
-        projected = cell.project(sequences, of_input)
+        projected, constants = cell.project(sequences, of_input), cell.constants(of_state)
 
         def step(now: Tensors, slices: Tensors) -> tuple[Any, Tensors]:
-            new = cell.step(slices, now, of_state)
+            new = cell.step(slices, now, of_state, constants)
             return new[0], new
 
         return projected, step

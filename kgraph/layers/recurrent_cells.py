@@ -106,7 +106,7 @@ class Cell(Layer):
             return [], []
         inputs, state = template
         # As in Keras: recurrent dropout goes with masks of their own for every gate.
-        count = self.gates if self.recurrent_dropout else 1
+        count = self.gates if 0.0 < self.recurrent_dropout < 1.0 else 1
         return self._draw(inputs, self.dropout, count), self._draw(state, self.recurrent_dropout, count)
 
     def _draw(self, like: Any, rate: float, count: int) -> Tensors:
@@ -141,24 +141,26 @@ class Cell(Layer):
         y = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel)
         return ops.reshape(y if bias is None else ops.add(y, bias), (*lead, kernel.shape[-1]))
 
-    def _gates(self, projected: Tensors, state: Any, masks: Tensors) -> Tensors:
+    def constants(self, masks: Tensors) -> dict[str, Any]:
+        """What every step needs of the weights; made once, before the loop."""
+        if len(masks) > 1:
+            return {"kernels": ops.split(self.recurrent_kernel, self.gates, axis=1)}
+        return {"kernel": self.recurrent_kernel}
+
+    def _gates(self, projected: Tensors, state: Any, masks: Tensors, constants: dict[str, Any]) -> Tensors:
         """`x` · kernel + bias + h · recurrent_kernel, one tensor per gate."""
         if len(masks) > 1:
-            kernels = ops.split(self.recurrent_kernel, self.gates, axis=1)
-            inner = [ops.matmul(ops.multiply(state, m), k) for m, k in zip(masks, kernels)]
+            inner = [ops.matmul(ops.multiply(state, m), k) for m, k in zip(masks, constants["kernels"])]
             outer = projected if len(projected) > 1 else self._split(projected[0])
             return [ops.add(x, h) for x, h in zip(outer, inner)]
         if masks:
             state = ops.multiply(state, masks[0])
-        hidden = ops.matmul(state, self.recurrent_kernel)
-        if len(projected) > 1:
-            return [ops.add(x, h) for x, h in zip(projected, self._split(hidden))]
-        return self._split(ops.add(projected[0], hidden))
+        return self._split(ops.add(projected[0], ops.matmul(state, constants["kernel"])))
 
     def _split(self, x: Any) -> Tensors:
         return [x] if self.gates == 1 else list(ops.split(x, self.gates, axis=-1))
 
-    def step(self, projected: Tensors, states: Tensors, masks: Tensors) -> Tensors:
+    def step(self, projected: Tensors, states: Tensors, masks: Tensors, constants: dict[str, Any]) -> Tensors:
         """New states from the projected input of a step; the first one is the output."""
         raise NotImplementedError
 
@@ -168,7 +170,7 @@ class Cell(Layer):
         nested = isinstance(states, (list, tuple))
         states = list(states) if nested else [states]
         of_input, of_state = self.masks((inputs, states[0]), training)
-        new = self.step(self.project(inputs, of_input), states, of_state)
+        new = self.step(self.project(inputs, of_input), states, of_state, self.constants(of_state))
         return new[0], (new if nested else new[0])
 
     def get_initial_state(self, batch_size: Any = None) -> Tensors:
@@ -207,9 +209,9 @@ class SimpleRNNCell(Cell):
 
     takes_recurrent_activation = False
 
-    def step(self, projected: Tensors, states: Tensors, masks: Tensors) -> Tensors:
+    def step(self, projected: Tensors, states: Tensors, masks: Tensors, constants: dict[str, Any]) -> Tensors:
         """The new state."""
-        (z,) = self._gates(projected, states[0], masks)
+        (z,) = self._gates(projected, states[0], masks, constants)
         return [self.activation(z)]
 
 
@@ -250,10 +252,10 @@ class LSTMCell(Cell):
         chosen = forget_one if self.unit_forget_bias else initializer
         self.bias = add_weight(self, "bias", (4 * units,), chosen)
 
-    def step(self, projected: Tensors, states: Tensors, masks: Tensors) -> Tensors:
+    def step(self, projected: Tensors, states: Tensors, masks: Tensors, constants: dict[str, Any]) -> Tensors:
         """The new h and c."""
         h, c = states
-        i, f, g, o = self._gates(projected, h, masks)
+        i, f, g, o = self._gates(projected, h, masks, constants)
         i, f, o = self.recurrent_activation(i), self.recurrent_activation(f), self.recurrent_activation(o)
         c = ops.multiply(f, c) + i * self.activation(g)
         return [o * self.activation(c), c]
@@ -292,30 +294,36 @@ class GRUCell(Cell):
         """The bias that is added to the projected input, or None."""
         return self._bias_row(0) if self.reset_after else self.bias
 
-    def step(self, projected: Tensors, states: Tensors, masks: Tensors) -> Tensors:
+    def constants(self, masks: Tensors) -> dict[str, Any]:
+        """What every step needs of the weights; made once, before the loop."""
+        bias = self._bias_row(1) if self.reset_after else None
+        if len(masks) > 1:
+            return {**super().constants(masks), "biases": None if bias is None else ops.split(bias, 3, axis=0)}
+        if self.reset_after:
+            return {"kernel": self.recurrent_kernel, "bias": bias}
+        return {"parts": ops.split(self.recurrent_kernel, [2 * self.units], axis=1)}
+
+    def step(self, projected: Tensors, states: Tensors, masks: Tensors, constants: dict[str, Any]) -> Tensors:
         """The new state."""
         (h,) = states
         x_z, x_r, x_h = projected if len(projected) > 1 else self._split(projected[0])
         # States as the gates see them: one for all, or one per gate with dropout.
         seen = [ops.multiply(h, mask) for mask in masks] if masks else [h]
         h_z, h_r, h_c = seen if len(seen) > 1 else seen * 3
-        if self.reset_after and len(seen) == 1:
-            inner = ops.matmul(h_z, self.recurrent_kernel)
-            bias = self._bias_row(1)
-            i_z, i_r, i_h = self._split(inner if bias is None else ops.add(inner, bias))
-        else:
-            k_z, k_r, k_h = ops.split(self.recurrent_kernel, 3, axis=1)
-            if len(seen) == 1:
-                both = ops.matmul(h_z, ops.split(self.recurrent_kernel, [2 * self.units], axis=1)[0])
-                i_z, i_r = ops.split(both, 2, axis=-1)
-            else:
-                i_z, i_r = ops.matmul(h_z, k_z), ops.matmul(h_r, k_r)
+        i_h: Any = None
+        if len(seen) > 1:
+            k_z, k_r, k_h = constants["kernels"]
+            i_z, i_r = ops.matmul(h_z, k_z), ops.matmul(h_r, k_r)
             if self.reset_after:
                 i_h = ops.matmul(h_c, k_h)
-                bias = self._bias_row(1)
-                if bias is not None:
-                    b_z, b_r, b_h = ops.split(bias, 3, axis=0)
-                    i_z, i_r, i_h = ops.add(i_z, b_z), ops.add(i_r, b_r), ops.add(i_h, b_h)
+                if constants["biases"] is not None:
+                    i_z, i_r, i_h = (ops.add(i, b) for i, b in zip((i_z, i_r, i_h), constants["biases"]))
+        elif self.reset_after:
+            inner, bias = ops.matmul(h, constants["kernel"]), constants["bias"]
+            i_z, i_r, i_h = self._split(inner if bias is None else ops.add(inner, bias))
+        else:
+            k_zr, k_h = constants["parts"]
+            i_z, i_r = ops.split(ops.matmul(h, k_zr), 2, axis=-1)
         z = self.recurrent_activation(ops.add(x_z, i_z))
         r = self.recurrent_activation(ops.add(x_r, i_r))
         i_h = r * i_h if self.reset_after else ops.matmul(ops.multiply(r, h_c), k_h)

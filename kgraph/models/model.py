@@ -80,6 +80,7 @@ class Model(TrainingMethods, Layer):
         super().__init__(**kwargs)
         self._graph: FunctionGraph | None = None
         self._symbolic: tuple[Any, Any] | None = None
+        self._symbolic_losses: list[SymbolicTensor] = []
         self.supports_masking = True
         self._init_training()
         if functional:
@@ -237,7 +238,7 @@ class Model(TrainingMethods, Layer):
         """Run the recorded nodes on `inputs`."""
         if self._graph is None:
             raise UnsupportedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
-        return self._graph.run(self._matched(inputs, mask))
+        return self._run(self._matched(inputs, mask))
 
     def _matched(self, inputs: Any, mask: Any = None) -> list[Any]:
         """The given tensors in the order of the model's inputs, with their types and ranks.
@@ -298,6 +299,37 @@ class Model(TrainingMethods, Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """None: the outputs carry the masks of the layers that made them."""
         return None
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the loss: a value inside `call`, or a tensor that depends on the model's inputs.
+
+        Raises:
+            GraphDisconnectedError: the tensor depends on something else.
+        """
+        terms = loss if isinstance(loss, (list, tuple)) else [loss]
+        symbolic = [term for term in terms if isinstance(term, SymbolicTensor)]
+        if symbolic:
+            if self._symbolic is None:
+                raise NotBuiltError(
+                    f"model {self.name!r} has no inputs yet that a loss could depend on",
+                    fix="begin it with an Input, or call add_loss inside call()",
+                )
+            losses = [*self._symbolic_losses, *symbolic]
+            inputs, outputs = self._symbolic
+            self._graph = FunctionGraph(inputs, (outputs, losses), self.name)
+            self._symbolic_losses = losses
+        rest = [term for term in terms if not isinstance(term, SymbolicTensor)]
+        if rest:
+            super().add_loss(rest)
+
+    def _run(self, inputs: list[Any]) -> Any:
+        """Run the graph; losses that were added to it go to the trace."""
+        assert self._graph is not None
+        if not self._symbolic_losses:
+            return self._graph.run(inputs)
+        outputs, losses = self._graph.run(inputs)
+        super().add_loss(losses)
+        return outputs
 
     # -- information ----------------------------------------------------------------------------------------------
     def summary(
@@ -448,5 +480,10 @@ def clone_model(
         input_tensors = [Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in graph.inputs]
     flat = tree.flatten(input_tensors)
     outputs = graph.run(flat, twin)
+    if model._symbolic_losses:
+        outputs, losses = outputs
     inputs = tree.pack_like(graph.inputs_struct, flat)
-    return Model(inputs, outputs, name=model.name)
+    new = Model(inputs, outputs, name=model.name)
+    if model._symbolic_losses:
+        new.add_loss(losses)
+    return new

@@ -115,6 +115,7 @@ class Sequential(Model):
     def _changed(self) -> None:
         """Shapes, layers or their order are new: the graph follows when it is next asked for."""
         self._graph = None
+        self._symbolic_losses = []  # they belonged to outputs that are no longer the last
         if self._chain:
             self._symbolic = (self._chain[0], self._chain[-1])
             self.built = bool(self._stack)
@@ -176,7 +177,7 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the layers in order."""
-        return self._function_graph().run(self._matched(inputs, mask))
+        return self._run(self._matched(inputs, mask))
 
     def _matched(self, inputs: Any, mask: Any = None) -> list[Any]:
         self._function_graph()

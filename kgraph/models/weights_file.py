@@ -16,7 +16,7 @@ import numpy as np
 from kgraph.core.layer import Layer
 from kgraph.core.session import snake_case
 from kgraph.core.variable import Variable
-from kgraph.errors import DataError, InvalidArgumentError, NotBuiltError, ShapeError
+from kgraph.errors import DataError, FileError, FileMissingError, InvalidArgumentError, NotBuiltError, ShapeError
 from kgraph.models.model import Model
 
 __all__ = ["load_weights", "save_weights"]
@@ -33,6 +33,12 @@ def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
         )
     import h5py
 
+    if not path.parent.is_dir():
+        raise FileMissingError(
+            f"the weights of model {model.name!r} cannot be saved: there is no directory {path.parent}",
+            got=f"filepath={path}",
+            fix="make the directory first, e.g. Path(...).mkdir(parents=True)",
+        )
     # Written beside and moved: a reader, or a crash, never sees half a file.
     handle, temporary = tempfile.mkstemp(suffix=".tmp", prefix=path.name, dir=path.parent)
     os.close(handle)
@@ -52,7 +58,7 @@ def load_weights(model: Model, filepath: Any, skip_mismatch: bool = False) -> No
     """Read all weights; see `Model.load_weights`.  Nothing is changed when the file does not fit."""
     path = _checked(filepath)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileMissingError(f"there is no file {path}", fix="check the path; save_weights() writes such files")
     if not model.built:
         raise NotBuiltError(
             f"model {model.name!r} has no weights yet", fix="begin it with an Input, or call build(input_shape)"
@@ -60,6 +66,8 @@ def load_weights(model: Model, filepath: Any, skip_mismatch: bool = False) -> No
     import h5py
 
     found: list[tuple[Variable, np.ndarray[Any, Any]]] = []
+    if not h5py.is_hdf5(path):
+        raise FileError(f"the file {path.name} holds no weights: it is no HDF5 file", got=f"filepath={path}")
     with h5py.File(path, "r") as file:
         for place, variables in _places(model):
             if not variables:

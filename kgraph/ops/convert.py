@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 Number = bool | int | float
+# What arithmetic means on truth values.
+_ON_BOOL = {"add": "logical_or", "mul": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
 
 
 def active(what: str = "an operation") -> Trace:
@@ -191,6 +193,8 @@ def binary(op: str, a: Any, b: Any, floating: bool = False, integers_from_bool: 
         )
         left, right = (int(x) if isinstance(x, bool) else x for x in (left, right))
     same_sizes([x.dims for x in (left, right) if isinstance(x, TracedTensor)])
+    if op in _ON_BOOL and all(x.dtype == "bool" for x in (left, right) if isinstance(x, TracedTensor)):
+        op = _ON_BOOL[op]
     return trace_emit(active(), op, left, right)
 
 

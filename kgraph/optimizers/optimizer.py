@@ -7,8 +7,10 @@ scale, clip, decoupled weight decay, update, constraints, iterations + 1.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from kgraph import ops
@@ -56,7 +58,11 @@ class Optimizer:
     ) -> None:
         kind = type(self).__name__
         if kwargs:
-            raise InvalidArgumentError(f"{kind} has no argument {', '.join(map(repr, kwargs))}")
+            known = [name for cls in type(self).__mro__ for name in inspect.signature(cls.__init__).parameters]
+            near = get_close_matches(next(iter(kwargs)), known, 1)
+            raise InvalidArgumentError(
+                f"{kind} has no argument {', '.join(map(repr, kwargs))}", fix=f"write {near[0]}=" if near else ""
+            )
         if lr is not None:
             learning_rate = lr
         if use_ema:
@@ -96,7 +102,7 @@ class Optimizer:
             self._learning_rate = value
             return
         try:
-            number = float(value)
+            number = math.nan if isinstance(value, str) else float(value)
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number) or number < 0.0:

@@ -103,21 +103,23 @@ def check_bounds(name: str, array: Array, bounds: Sequence[Bound]) -> None:
     for bound in bounds:
         if least >= 0 and most < bound.rows:
             continue
-        row = np.argwhere((array < 0) | (array >= bound.rows))[0]
+        row = np.argwhere(~((array >= 0) & (array < bound.rows)))[0]  # NaN is out of range too
         place = "".join(f"[{int(i)}]" for i in row)
         value = array[tuple(row)]
         labels = bound.what == "labels" or name.startswith("y/")
         where = f"layer {bound.layer!r}" if bound.layer else ("the loss" if labels else "the model")
         if labels:
             what = f"a label of {name!r} is outside the {bound.rows} classes"
-            fix = f"use labels from 0 to {bound.rows - 1}, or give the output as many units as there are classes"
+            small = f"use labels from 0 to {bound.rows - 1}"
+            fix = f"{small}, or give the output as many units as there are classes"
         else:
             what = f"a number in input {name!r} is outside the {bound.rows} rows of its table"
-            fix = f"use ids from 0 to {bound.rows - 1}, or raise input_dim of the embedding to {int(array.max()) + 1}"
+            small = f"use ids from 0 to {bound.rows - 1}"
+            fix = f"{small}, or raise input_dim of the embedding to {most + 1:.0f}"
         raise DataError(
             what,
             where=f"row {int(row[0])}, used by {where}",
             got=f"{name}{place} = {value}",
             needed=f"0 <= value < {bound.rows}",
-            fix=fix if int(array.max()) >= bound.rows else f"use ids from 0 to {bound.rows - 1}",
+            fix=fix if bound.rows <= most < 2**31 else small,
         )

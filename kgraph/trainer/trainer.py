@@ -6,8 +6,10 @@ compiled again only when layers are frozen or released.  Loops over epochs stand
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -84,7 +86,9 @@ def compile_model(
         TargetError: the target is unknown, or cannot be used on this machine.
     """
     if kwargs:
-        raise InvalidArgumentError(f"compile() has no argument {next(iter(kwargs))!r}")
+        wrong = next(iter(kwargs))
+        near = get_close_matches(wrong, inspect.signature(compile_model).parameters, 1)
+        raise InvalidArgumentError(f"compile() has no argument {wrong!r}", fix=f"write {near[0]}=" if near else "")
     if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
         raise InvalidArgumentError(f"steps_per_execution={steps_per_execution!r}", needed="a whole number, 1 or more")
     from kgraph import optimizers

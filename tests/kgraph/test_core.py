@@ -143,7 +143,10 @@ class TestCalls:
         assert layer(SymbolicTensor((None, 3))).shape == (None, 4)
         with Trace(Graph("g")) as trace:
             t = layer(trace.input("x", (Dim.symbol("B"), 3)))
-        assert t.shape == (None, 4) and [p.name for p in trace.graph.params] == [f"{layer.name}/kernel", f"{layer.name}/bias"]
+        assert t.shape == (None, 4) and [p.name for p in trace.graph.params] == [
+            f"{layer.name}/kernel",
+            f"{layer.name}/bias",
+        ]
 
     def test_training_updates_state(self) -> None:
         layer = Affine(2)
@@ -172,7 +175,12 @@ class TestCalls:
         with pytest.raises(ShapeError) as caught:
             layer(SymbolicTensor((None, 5)))
         text = str(caught.value)
-        assert 'layer "head" is incompatible' in text and "test_core.py" in text and "(None, 5)" in text and "built for input" in text
+        assert (
+            'layer "head" is incompatible' in text
+            and "test_core.py" in text
+            and "(None, 5)" in text
+            and "built for input" in text
+        )
         with pytest.raises(ShapeError, match="expected min_ndim=2, found ndim=1"):
             layer(np.ones(3))
 
@@ -267,8 +275,7 @@ class TestMisuse:
     def test_truth_length_iteration_array(self) -> None:
         x = SymbolicTensor((None, 3))
         with pytest.raises(TypeError, match=r"ops\.where"):
-            if x > 0:
-                pass
+            assert x > 0
         with pytest.raises(SymbolicBoolError):
             len(x)
         with pytest.raises(SymbolicBoolError, match="iterate"):

@@ -45,7 +45,7 @@ class TestFunctional:
             z = kit.Add(name="sum")([x, y])
             skip = kit.Add(name="skip")([z, x])
             shared = kit.Dense(4, name="shared")
-            out = kit.Concatenate(name="cat")([shared(skip), shared(b)])
+            out = kit.Concatenate(name="cat")([shared(skip), shared(y)])
             first = [layer.name for layer in Model([a, b], [out, x]).layers]
             second = [layer.name for layer in Model([b, a], out).layers]
             return [first, second]
@@ -101,7 +101,10 @@ class TestFunctional:
         sub = Model(model.input, model.get_layer("main").output)
         x = [np.ones((2, 3)), np.ones((2, 3))]
         np.testing.assert_array_equal(sub(x), model(x)[0])
-        middle = Model(model.get_layer("concatenate" if _has(model, "concatenate") else model.layers[3].name).output, model.outputs[0])
+        middle = Model(
+            model.get_layer("concatenate" if _has(model, "concatenate") else model.layers[3].name).output,
+            model.outputs[0],
+        )
         assert middle.input_shape == (None, 8) and middle(np.ones((2, 8))).shape == (2, 2)
 
     def test_nested_and_shared_models(self) -> None:
@@ -160,6 +163,30 @@ class TestFunctional:
         twin.set_weights(model.get_weights())
         x = [np.ones((2, 3)), np.ones((2, 3))]
         np.testing.assert_array_equal(twin(x)[0], model(x)[0])
+
+    def test_a_loss_on_tensors_of_the_model(self) -> None:
+        x = Input((3,), name="x")
+        h = layers.Dense(2)(x)
+        model = Model(x, h)
+        model.add_loss(ops.mean(ops.square(h)))
+        y = model(np.ones((4, 3)))
+        np.testing.assert_allclose(model.losses, [np.mean(y**2)], rtol=1e-5)
+        assert y.shape == (4, 2) and clone_model(model)(np.ones((4, 3))).shape == (4, 2)
+        with Trace(Graph("g")) as trace:
+            model(trace.input("x", (Dim.symbol("B"), 3)))
+        assert len(trace.losses) == 1
+        with pytest.raises(ValueError, match="on the model itself"):
+            model.layers[1].add_loss(ops.mean(h))
+
+    def test_copies(self) -> None:
+        import copy
+        import pickle
+
+        model = two_towers()
+        x = [np.ones((2, 3)), np.ones((2, 3))]
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            np.testing.assert_array_equal(twin(x)[0], model(x)[0])
+            assert twin.weights[0] is not model.weights[0]
 
     def test_frozen_layer(self) -> None:
         model = two_towers()
@@ -311,7 +338,12 @@ class TestMethods:
         lines: list[str] = []
         two_towers().summary(print_fn=lines.append)
         text = "\n".join(lines)
-        assert 'Model: "towers"' in text and "shared (Dense)" in text and "Total params: 39" in text and "shared[1][0]" in text
+        assert (
+            'Model: "towers"' in text
+            and "shared (Dense)" in text
+            and "Total params: 39" in text
+            and "shared[1][0]" in text
+        )
 
     def test_weights_file(self, tmp_path: Path) -> None:
         import h5py

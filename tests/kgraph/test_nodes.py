@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgraph.layers import Conv2D, Dense, Embedding, LSTM
+from kgraph.layers import LSTM, Conv2D, Dense, Embedding
 from kgraph.models import Input, Model
 
 
@@ -56,7 +56,7 @@ def test_errors_of_layers_that_were_never_called() -> None:
         with pytest.raises(RuntimeError, match="never been called"):
             getattr(layer, f"get_{what}_at")(0)
     layer(Input((2,)))
-    with pytest.raises(ValueError, match="Asked to get output at node 3, but the layer .* has only 1 inbound nodes"):
+    with pytest.raises(ValueError, match=r"Asked to get output at node 3, but the layer .* has only 1 inbound nodes"):
         layer.get_output_at(3)
 
 

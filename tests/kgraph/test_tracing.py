@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_locations_are_the_users_line_and_the_layer_path() -> None:
         Outer()(trace.input("x", (B, 3)))
     loc = graph.nodes[0].loc
     assert loc.file == "test_tracing.py" and loc.layer == "outer/inner"
-    source = open(__file__).read().split("\n")
+    source = Path(__file__).read_text().split("\n")
     assert "ops.exp(x)" in source[loc.line - 1]
 
 
@@ -74,7 +76,7 @@ def test_nodes_of_a_model_keep_the_line_that_recorded_them() -> None:
     graph = Graph("g")
     with Trace(graph) as trace:
         model(trace.input("x", (B, 3)))
-    source = open(__file__).read().split("\n")
+    source = Path(__file__).read_text().split("\n")
     assert all("# recorded here" in source[node.loc.line - 1] for node in graph.nodes if node.loc.layer == "head")
     assert sum(node.loc.layer == "head" for node in graph.nodes) >= 2
     assert "model = Model" in source[graph.nodes[-1].loc.line - 1]

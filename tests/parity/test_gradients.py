@@ -24,11 +24,23 @@ CASES: dict[str, tuple[Make, tuple[int, ...]]] = {
     "dense_regularized": (lambda L: [L.Dense(6, kernel_regularizer="l2", activity_regularizer="l1")], V),
     "dense_rank_3": (lambda L: [L.Dense(6, activation="softmax")], S),
     "activations": (
-        lambda L: [L.Activation("elu"), L.Activation("softplus"), L.Dense(5), L.Activation("selu"), L.Activation("silu")],
+        lambda L: [
+            L.Activation("elu"),
+            L.Activation("softplus"),
+            L.Dense(5),
+            L.Activation("selu"),
+            L.Activation("silu"),
+        ],
         V,
     ),
     "more_activations": (
-        lambda L: [L.Activation("softsign"), L.Dense(5), L.Activation("gelu"), L.Activation("mish"), L.Activation("exponential")],
+        lambda L: [
+            L.Activation("softsign"),
+            L.Dense(5),
+            L.Activation("gelu"),
+            L.Activation("mish"),
+            L.Activation("exponential"),
+        ],
         V,
     ),
     "leaky": (lambda L: [L.LeakyReLU(), L.PReLU(), L.Dense(4)], V),
@@ -38,13 +50,19 @@ CASES: dict[str, tuple[Make, tuple[int, ...]]] = {
     "conv_1d": (lambda L: [L.Conv1D(5, 3, padding="causal"), L.Conv1D(3, 2, strides=2)], S),
     "separable": (lambda L: [L.SeparableConv2D(5, 3, depth_multiplier=2), L.DepthwiseConv2D(2)], M),
     "pool": (lambda L: [L.Conv2D(5, 3), L.MaxPooling2D(2), L.AveragePooling2D(2, padding="same")], M),
-    "pool_overlap": (lambda L: [L.Conv2D(5, 2), L.MaxPooling2D(3, strides=2, padding="same"), L.GlobalMaxPooling2D()], M),
+    "pool_overlap": (
+        lambda L: [L.Conv2D(5, 2), L.MaxPooling2D(3, strides=2, padding="same"), L.GlobalMaxPooling2D()],
+        M,
+    ),
     "pool_average_overlap": (lambda L: [L.Conv2D(5, 2), L.AveragePooling2D(3, strides=2, padding="same")], M),
     "batch_norm": (lambda L: [L.Dense(6), L.BatchNormalization(), L.Dense(3)], V),
     "batch_norm_image": (lambda L: [L.Conv2D(5, 3), L.BatchNormalization(momentum=0.5), L.GlobalAveragePooling2D()], M),
     "layer_norm": (lambda L: [L.Dense(6), L.LayerNormalization(), L.Dense(3)], S),
     "layer_norm_axes": (lambda L: [L.Dense(6), L.LayerNormalization(axis=[1, 2])], S),
-    "shapes": (lambda L: [L.Dense(6), L.Permute((2, 1)), L.Reshape((4, 9)), L.Flatten(), L.RepeatVector(2), L.Dense(3)], S),
+    "shapes": (
+        lambda L: [L.Dense(6), L.Permute((2, 1)), L.Reshape((4, 9)), L.Flatten(), L.RepeatVector(2), L.Dense(3)],
+        S,
+    ),
     "padding": (lambda L: [L.Conv2D(3, 2), L.ZeroPadding2D(1), L.Cropping2D(2), L.UpSampling2D(2)], M),
     "simple_rnn": (lambda L: [L.SimpleRNN(5)], S),
     "lstm": (lambda L: [L.LSTM(5, return_sequences=True), L.LSTM(3)], S),
@@ -112,5 +130,7 @@ def test_step_of_loss(case: str, rng: np.random.Generator) -> None:
 
 def test_step_of_embedding_adds_repeated_ids(rng: np.random.Generator) -> None:
     ids = np.array([[3, 1, 3, 0], [5, 3, 0, 0], [2, 6, 5, 3]], "int32")
-    ours, theirs = _models(lambda L: [L.Embedding(7, 5, mask_zero=True), L.LSTM(4), L.Dense(1)], ids.shape, rng, "int32")
+    ours, theirs = _models(
+        lambda L: [L.Embedding(7, 5, mask_zero=True), L.LSTM(4), L.Dense(1)], ids.shape, rng, "int32"
+    )
     _step(ours, theirs, ids, rng.normal(size=(3, 1)).astype("float32"), "mse")

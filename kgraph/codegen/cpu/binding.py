@@ -143,7 +143,7 @@ class CpuExecutable(Executable):
     ) -> None:
         """The native loop: gather rows, run, keep results, `steps` times without Python in between."""
         arrays = [*sources.values(), *(sinks or ())]
-        key = (tuple(sources), *(array.ctypes.data for array in arrays), first if sinks else 0)
+        key = (tuple(sources), *((a.ctypes.data, a.shape, a.strides) for a in arrays), first if sinks else 0)
         run = self._loops.get(key)
         if run is None:
             if len(self._loops) > 16:

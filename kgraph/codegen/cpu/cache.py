@@ -20,7 +20,7 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["CacheWarning", "ObjectCache", "default_directory", "toolchain_key"]
+__all__ = ["CacheWarning", "ObjectCache", "toolchain_key"]
 
 _MAGIC = b"kgraph-object-1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
@@ -28,12 +28,6 @@ _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
 
 class CacheWarning(UserWarning):
     """A cached kernel was damaged, or the cache directory cannot be used; the kernels are compiled instead."""
-
-
-def default_directory() -> Path:
-    """``$XDG_CACHE_HOME/kgraph``, or ``~/.cache/kgraph`` when the variable is not set to an absolute path."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "kgraph"
 
 
 @functools.cache

@@ -32,7 +32,7 @@ _numba_intrinsic: Any = importlib.import_module("numba.extending").intrinsic
 
 __all__ = ["MAX_SCOPES", "NAMES"]
 
-MAX_SCOPES = 32
+MAX_SCOPES = 64
 """Scope numbers are ``0 .. MAX_SCOPES - 1``."""
 
 NAMES: dict[str, Any] = {}

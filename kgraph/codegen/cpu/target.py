@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from kgraph.codegen.cpu.binding import CpuExecutable
-from kgraph.codegen.cpu.cache import ObjectCache, default_directory
+from kgraph.codegen.cpu.cache import ObjectCache
 from kgraph.codegen.cpu.driver import Driver, load_driver
 from kgraph.codegen.cpu.emit import emit_kernels
 from kgraph.codegen.cpu.kernel import EmittedKernel
 from kgraph.codegen.cpu.objects import host_cpu_key, load_object
 from kgraph.codegen.cpu.tilelib import load_tiles
-from kgraph.codegen.memory import plan_memory
+from kgraph.codegen.memory import describe, plan_memory
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Array, Executable, Program
 from kgraph.codegen.schedule import Boundary, explain_boundaries, schedule_graph
@@ -91,8 +90,19 @@ class CpuProgram(Program):
     def explain(self) -> str:
         """For each pair of kernels what the first stores for the second, and why it was not fused."""
         distinct = len({kernel.source for kernel in self.kernels.values()})
-        head = f"{len(self.kernels)} kernels, {distinct} of them distinct; a -> b: what kernel a stores for kernel b, and why"
+        head = f"{len(self.kernels)} kernels, {distinct} of them distinct; a -> b: what a stores for b, and why"
         return head + "\n" + explain_boundaries(self.boundaries)
+
+    def memory(self) -> str:
+        """The memory plan: buffers with symbolic sizes and their lives, and offsets for each size bound so far."""
+        names = {node: kernel.name for node, kernel in self.kernels.items()}
+        names.update((node, node.attrs["name"]) for node in self.plan.kernel_position if node not in names)
+        parts = [describe(self.plan, names)]
+        for executable in self._bound.values():
+            if isinstance(executable, CpuExecutable):
+                sizes = ", ".join(f"{name} = {size}" for name, size in executable.dims.items())
+                parts.append(f"bound for {sizes or 'fixed sizes'}:\n" + describe(self.plan, names, executable.arena))
+        return "\n".join(parts)
 
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
         """Place buffers and write the driver's table."""
@@ -120,9 +130,7 @@ class _Builder:
     """Gets native code from this process, from the cache on disk, or from the compiler."""
 
     def __init__(self) -> None:
-        chosen: Any = settings().cache
-        directory = None if chosen == "off" else (chosen or default_directory())
-        self.cache = ObjectCache(directory)
+        self.cache = ObjectCache(settings().cache)
         self.host = host_cpu_key()
         self.compiled = 0
 

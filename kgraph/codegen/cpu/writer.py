@@ -17,6 +17,10 @@ from kgraph.ir.types import is_float
 __all__ = ["CeilDiv", "Group", "Quantity", "Writer", "expression_text", "quantity"]
 
 
+SCOPES = 64
+"""Alias scopes that the intrinsics know.  Buffers that share one are taken to overlap, which costs speed only."""
+
+
 @dataclass(frozen=True)
 class CeilDiv:
     """`ceil(volume / (grain // divisor))`-like sizes that no polynomial can say; evaluated when a program is bound."""
@@ -177,11 +181,11 @@ class Writer:
 
     def load(self, position: int, dtype: str, address: str) -> str:
         """Text of a load."""
-        return f"load_{dtype}(p{position}, {address}, {self.scopes[position]})"
+        return f"load_{dtype}(p{position}, {address}, {self.scopes[position] % SCOPES})"
 
     def store(self, position: int, dtype: str, address: str, value: str) -> None:
         """Write a store."""
-        self.line(f"store_{dtype}(p{position}, {address}, {value}, {self.scopes[position]})")
+        self.line(f"store_{dtype}(p{position}, {address}, {value}, {self.scopes[position] % SCOPES})")
 
 
 def _depth(expr: Expr, groups: Sequence[Group]) -> int:

@@ -5,11 +5,10 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 
-from kgraph.codegen.cpu.cache import CacheWarning, ObjectCache, default_directory
+from kgraph.codegen.cpu.cache import CacheWarning, ObjectCache
 
 KEY = ObjectCache.key("def kernel(): pass", "cpu")
 
@@ -62,13 +61,6 @@ def test_no_directory_keeps_nothing():
     cache.put(KEY, b"1")
     assert cache.get(KEY) is None
     assert cache.path(KEY) is None
-
-
-def test_default_directory(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_directory() == tmp_path / "kgraph"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert default_directory() == Path("~/.cache/kgraph").expanduser()
 
 
 def _write_many(directory: str, payload: bytes) -> None:

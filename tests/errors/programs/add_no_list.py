@@ -1,4 +1,4 @@
-# raises: ShapeError, ValueError
+# raises: InvalidArgumentError, ValueError
 from kgraph.layers import Add, Input
 
 Add(name="sum")(Input((4,)))

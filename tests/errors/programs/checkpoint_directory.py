@@ -1,4 +1,4 @@
-# raises: ValueError, ValueError
+# raises: FileError, IsADirectoryError
 import tempfile
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-# raises: KeyError, KeyError
+# raises: MissingKeyError, KeyError
 import numpy as np
 
 import kgraph as keras

@@ -7,5 +7,5 @@ from kgraph.models import Sequential
 
 model = Sequential([Input((3,)), Dense(1)])
 model.compile("sgd", "mse", metrics=[lambda t, p: keras.ops.mean(p)], target="reference")
-stop = keras.callbacks.EarlyStopping(monitor="lambda")
+stop = keras.callbacks.EarlyStopping(monitor="<lambda>")
 model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[stop])

@@ -1,5 +1,5 @@
 # raises: InvalidArgumentError, ValueError
-from kgraph.layers import Input
+from kgraph.layers import Input, Layer
 
 class Forgotten(Layer):
     def call(self, x):

@@ -1,4 +1,4 @@
-# raises: InvalidArgumentError, ValueError
+# raises: CallError, TypeError
 from kgraph.layers import Dense
 
 Dense(4, name="head")(None)

@@ -1,5 +1,5 @@
 # raises: InvalidArgumentError, ValueError
-from kgraph.layers import Input
+from kgraph.layers import Input, Layer
 
 class Twice(Layer):
     def __init__(self):

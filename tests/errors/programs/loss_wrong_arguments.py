@@ -1,4 +1,4 @@
-# raises: InvalidArgumentError, ValueError
+# raises: CallError, TypeError
 import numpy as np
 
 from kgraph.layers import Dense, Input

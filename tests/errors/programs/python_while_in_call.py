@@ -1,6 +1,6 @@
 # raises: SymbolicBoolError, TypeError
 from kgraph import ops
-from kgraph.layers import Input
+from kgraph.layers import Input, Layer
 
 class Halve(Layer):
     def call(self, x):

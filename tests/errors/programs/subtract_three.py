@@ -1,4 +1,4 @@
-# raises: ShapeError, ValueError
+# raises: InvalidArgumentError, ValueError
 from kgraph.layers import Input, Subtract
 
 Subtract(name="difference")([Input((4,)), Input((4,)), Input((4,))])

@@ -1,4 +1,4 @@
-# raises: ValueError, ValueError
+# raises: DataError, ValueError
 import kgraph as keras
 
 keras.utils.to_categorical([0, 1, 5], num_classes=3)

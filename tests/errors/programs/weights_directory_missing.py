@@ -1,4 +1,4 @@
-# raises: DataError, ValueError
+# raises: FileMissingError, FileNotFoundError
 import tempfile
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-# raises: DataError, ValueError
+# raises: FileError, OSError
 import tempfile
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-# raises: FileNotFoundError, OSError
+# raises: FileMissingError, FileNotFoundError
 from kgraph.layers import Dense, Input
 from kgraph.models import Sequential
 

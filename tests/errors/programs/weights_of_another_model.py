@@ -1,4 +1,4 @@
-# raises: ValueError, ValueError
+# raises: ShapeError, ValueError
 import os
 import tempfile
 

@@ -1,4 +1,4 @@
-# raises: ValueError, ValueError
+# raises: DataError, ValueError
 import os
 import tempfile
 

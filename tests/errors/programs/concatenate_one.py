@@ -1,4 +1,0 @@
-# raises: ShapeError, ValueError
-from kgraph.layers import Concatenate, Input
-
-Concatenate(name="joined")([Input((4, 3))])

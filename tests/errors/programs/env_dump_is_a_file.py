@@ -1,0 +1,14 @@
+# raises: SettingError, ValueError
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+file = Path(tempfile.gettempdir()) / "dump"
+file.write_text("no directory")
+setenv("KGRAPH_DUMP", str(file))
+model = Sequential([Input((3,)), Dense(1)])
+model.predict(np.ones((2, 3)), verbose=0)

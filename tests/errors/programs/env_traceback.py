@@ -1,0 +1,7 @@
+# raises: SettingError, ValueError
+
+
+from kgraph.config import settings
+
+setenv("KGRAPH_TRACEBACK", "long")
+settings()

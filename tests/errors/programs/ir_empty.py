@@ -1,0 +1,4 @@
+# raises: ParseError, ValueError
+import kgraph as keras
+
+keras.ir.parse("")
