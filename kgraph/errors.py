@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
 _PLACE = re.compile(r"\S:\d+\b")
 # Code between kgraph and the user's line that is not the user's.
 _PASSED = frozenset({"contextlib", "functools", "numpy", "inspect"})
+# Frames older than these belong to a recorded call, whose line its node knows; see `kgraph.core.trace.node_barrier`.
+LINE_BARRIERS: set[CodeType] = set()
 
 
 class KGraphError(Exception):
@@ -52,6 +54,9 @@ class KGraphError(Exception):
         got: what came.
         needed: what was needed, and which call or parameter fixed that.
         fix: how to mend it.
+
+    Attributes:
+        line: `model.py:13`, the user's line on the stack; empty when `where` names one or a recorded call is running.
     """
 
     # Whether a line of the user's Python says where it went wrong.
@@ -59,9 +64,10 @@ class KGraphError(Exception):
 
     def __init__(self, message: str, *, where: str = "", got: str = "", needed: str = "", fix: str = "") -> None:
         self.message, self.got, self.needed, self.fix = message, got, needed, fix
-        self._place = where  # without the line that is found here
+        self._place = where
         self._complete = not self._in_python or _PLACE.search(where) is not None
-        self.where = where if self._complete else _joined(_user_line(), where)
+        self.line = "" if self._complete else _user_line()
+        self.where = _joined(self.line, where)
         super().__init__(self._text())
 
     def __str__(self) -> str:
@@ -86,7 +92,8 @@ class KGraphError(Exception):
         """
         if where and not self._complete:
             self._complete = True
-            self.where = _joined(where, "" if self._place in where else self._place)
+            place = _joined(where, "" if self._place in where else self._place)
+            self.where = place if _PLACE.search(place) else _joined(self.line, place)
             self.args = (self._text(),)
         return self
 
@@ -101,7 +108,7 @@ def _user_line() -> str:
     while frame is not None:
         package, _, module = str(frame.f_globals.get("__name__", "")).partition(".")
         if package == "kgraph":
-            if module == "cli":
+            if module == "cli" or frame.f_code in LINE_BARRIERS:
                 return ""
         elif package not in _PASSED:
             return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

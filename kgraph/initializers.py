@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -96,11 +96,12 @@ class Constant(Initializer):
         """Return initial values in `shape`."""
         value = np.asarray(self.value, _dtype(dtype))
         try:
-            return np.broadcast_to(value, tuple(shape)).copy()
+            filled: Array = np.broadcast_to(value, tuple(shape)).copy()
         except ValueError:
             raise ShapeError(
                 f"the constant of shape {value.shape} cannot initialise a weight of shape {tuple(shape)}"
             ) from None
+        return filled
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which `from_config` makes an equal initializer."""
@@ -119,7 +120,7 @@ class Identity(Initializer):
             raise ShapeError(
                 "the identity initializer makes matrices only", got=f"shape {tuple(shape)}", needed="rank 2"
             )
-        result: Array = (self.gain * np.eye(*shape)).astype(_dtype(dtype))
+        result: Array = (self.gain * np.eye(shape[0], shape[1])).astype(_dtype(dtype))
         return result
 
     def get_config(self) -> dict[str, Any]:
@@ -431,8 +432,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
         instance: Callable[..., Any] = identifier()
         return instance
     if callable(identifier):
-        function: Callable[..., Any] = identifier
-        return function
+        return cast("Callable[..., Any]", identifier)
     raise InvalidArgumentError(
         f"cannot use {identifier!r} as an initializer", needed="a name, an Initializer, or a function of (shape, dtype)"
     )

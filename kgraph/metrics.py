@@ -6,7 +6,6 @@ The function forms give one value per sample.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -305,7 +304,7 @@ class MeanMetricWrapper(Mean):
         self._fn = fn
         self._kwargs = kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add the function's values of a batch; samples off the mask of `y_pred` do not count."""
         mask = mask_of(y_pred)
         values = ops.convert_to_tensor(losses.called(self._fn, "metric", y_true, y_pred, self._kwargs))
@@ -730,8 +729,8 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if inspect.isclass(found):
+    found: Any = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
+    if isinstance(found, type):
         found = found()
     if not callable(found):
         raise InvalidArgumentError(

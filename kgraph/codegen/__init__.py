@@ -22,8 +22,8 @@ from kgraph.codegen.dump import Dump
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Executable, Program
 from kgraph.codegen.targets import TARGETS, check_target, compile_function
-from kgraph.errors import DataError
-from kgraph.ir.graph import Graph
+from kgraph.errors import DataError, DtypeError
+from kgraph.ir.graph import Graph, Value
 from kgraph.ir.interpreter import infer_sizes
 from kgraph.ir.types import numpy_dtype
 
@@ -111,6 +111,19 @@ def run_graph(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], target: s
     return RunResult(outputs, {param.name: params[param.name] for param, _ in graph.updates})
 
 
+def _as_array(graph: Graph, value: Value, data: Any) -> Array:
+    try:
+        array = np.asarray(data)
+        if array.dtype.kind in "biufO":
+            return np.asarray(array, numpy_dtype(value.dtype))
+        got = f"dtype {array.dtype}"
+    except (TypeError, ValueError) as error:
+        got = str(error)
+    raise DtypeError(
+        f"graph @{graph.name}: the data for %{value.name} are no array of numbers", got=got, needed=str(value.type)
+    )
+
+
 def _by_name(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[str, Array]:
     values = [*graph.inputs, *graph.params]
     if not isinstance(inputs, Mapping):
@@ -129,7 +142,7 @@ def _by_name(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[st
                 got=", ".join(inputs) or "nothing",
                 needed=f"%{value.name}: {value.type}",
             )
-        arrays[value.name] = np.asarray(inputs[value.name], numpy_dtype(value.dtype))
+        arrays[value.name] = _as_array(graph, value, inputs[value.name])
     extra = [name for name in inputs if name not in arrays]
     if extra:
         raise DataError(

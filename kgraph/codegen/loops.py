@@ -303,9 +303,8 @@ def _gather(t: Tracer, node: Node, which: int, index: Index) -> Expr:
     table, ids = node.operands
     rank = ids.type.rank
     row = t.make("cast", (t.element(ids, index[:rank]),), (), "i64")
-    # Ids are checked before a run; the clamp keeps a wrong one from reading foreign memory.
-    last = t.make("size", (), (table.shape[0] + -1,))
-    row = t.make("minimum", (t.make("maximum", (row, t.literal(0, "i64")), (), "i64"), last), (), "i64")
+    # A wrong id is reported, and replaced by a valid one so that it reads no foreign memory meanwhile.
+    row = t.make("checked_row", (row,), (table.shape[0], node.loc.layer or "gather"))
     return t.element(table, (Affine(0, {row: 1}), *index[rank:]))
 
 

@@ -42,7 +42,7 @@ class _Active(threading.local):
 
 _ACTIVE = _Active()
 # Functions below which the frames of the stack belong to a recorded node: their location is the node's.
-_BARRIERS: set[CodeType] = set()
+_BARRIERS = LINE_BARRIERS
 
 
 def current_trace() -> Trace | None:
@@ -309,7 +309,10 @@ class Trace:
 def located(error: KGraphError, trace: Trace | None) -> KGraphError:
     """Fill in where a mistake was made, when the error does not know yet."""
     if trace is not None:
-        return error.located(str(trace.location()))
+        location = trace.location()
+        path = f", {location.layer}" if location.layer else ""
+        # The line on the stack is the nearest one: inside a custom layer rather than at its call.
+        return error.located(f"{error.line}{path}" if error.line else str(location))
     file, line = user_location()
     return error.located(f"{file}:{line}" if file else "")
 

@@ -255,13 +255,16 @@ class _Parser:
         operands = self.listed(")", lambda: self.operand(scope))
         attrs = self.attributes(op)
         regions = list(self.regions(scope))
+        wrong: KGraphError | None = None
         try:
             node = make_node(op, operands, attrs, self.location(), regions)
         except ParseError:
             raise
         except KGraphError as error:
-            details = "".join(f"; {k} {v}" for k in ("got", "needed") if (v := getattr(error, k)))
-            self.fail(f"{error.message}{details}", name, error.fix)
+            wrong = error
+        if wrong is not None:  # outside the handler, so that one error is shown and not two
+            details = "".join(f"; {k} {v}" for k in ("got", "needed") if (v := getattr(wrong, k)))
+            self.fail(f"{wrong.message}{details}", name, wrong.fix)
         self.check_results(node, results, name)
         scope.graph.nodes.append(node)
         for (token, _, _), value in zip(results, node.results):

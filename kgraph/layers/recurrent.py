@@ -5,8 +5,7 @@ The time axis stays where it is, axis 1 of [B, T, ...]: the loop walks along it,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kgraph import ops
 from kgraph.core import InputSpec, Layer, tree
@@ -17,6 +16,7 @@ from kgraph.registry import serialize
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
 Tensors = list[Any]
+Self = TypeVar("Self", bound="RNN")
 
 
 class RNN(Layer):
@@ -212,7 +212,7 @@ class RNN(Layer):
         return {**super().get_config(), **self._own_config(), "cell": serialize(self.cell)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RNN:
+    def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
         """A new layer from `get_config()`."""
         config = dict(config)
         if isinstance(config.get("cell"), dict):
@@ -281,7 +281,7 @@ class _Builtin(RNN):
         return {**Layer.get_config(self), **self._own_config(), **inner}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RNN:
+    def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
         """A new layer from `get_config()`."""
         return cls(**config)
 
@@ -323,8 +323,3 @@ class GRU(_Builtin):
     def reset_after(self) -> bool:
         """Whether the reset gate is applied after the matrix product."""
         return bool(self.cell.reset_after)
-
-
-def state_count(layer: Sequence[Any] | RNN) -> int:
-    """Number of state tensors of a recurrent layer."""
-    return len(tree.flatten(layer.cell.state_size)) if isinstance(layer, RNN) else len(layer)

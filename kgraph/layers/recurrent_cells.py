@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from kgraph import activations, ops, random
 from kgraph.core import Layer, Variable
 from kgraph.errors import InvalidArgumentError
@@ -237,16 +239,15 @@ class LSTMCell(Cell):
         return [self.units, self.units]
 
     def _build_bias(self) -> None:
-        units, initializer = self.units, getattr(self, "bias_initializer", None)
+        units = self.units
+        initializer: Any = getattr(self, "bias_initializer")  # noqa: B009  (set by set_weight_settings)
 
         def forget_one(shape: Any, dtype: Any = None) -> Any:
-            import numpy as np
-
             parts = [
                 initializer((units,), dtype=dtype),
                 np.ones((units,), dtype),
                 initializer((2 * units,), dtype=dtype),
-            ]  # type: ignore[misc]
+            ]
             return np.concatenate([np.asarray(part) for part in parts])
 
         chosen = forget_one if self.unit_forget_bias else initializer

@@ -102,13 +102,14 @@ class Bidirectional(Wrapper):
             raise InvalidArgumentError(
                 f"Bidirectional: argument `merge_mode` is {merge_mode!r}", needed="sum, mul, ave, concat or None"
             )
+        recurrent: Any = layer
         if not isinstance(layer, Layer) or not hasattr(layer, "go_backwards"):
             raise InvalidArgumentError(f"Bidirectional: argument `layer` is {layer!r}", needed="a recurrent layer")
         if weights is not None:
             kwargs["weights"] = weights
         Layer.__init__(self, **kwargs)
-        self.forward_layer: Any = _copy(layer, "forward", layer.go_backwards)
-        self.backward_layer: Any = backward_layer or _copy(layer, "backward", not layer.go_backwards)
+        self.forward_layer: Any = _copy(layer, "forward", recurrent.go_backwards)
+        self.backward_layer: Any = backward_layer or _copy(layer, "backward", not recurrent.go_backwards)
         self._given_backward = backward_layer is not None
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise InvalidArgumentError(
@@ -117,10 +118,11 @@ class Bidirectional(Wrapper):
         for key in ("stateful", "return_sequences", "return_state"):
             if getattr(self.forward_layer, key) != getattr(self.backward_layer, key):
                 raise InvalidArgumentError(f"Bidirectional: the two layers differ in `{key}`", needed="equal values")
-        for one in (self.forward_layer, self.backward_layer):
+        both: list[Any] = [self.forward_layer, self.backward_layer]
+        for one in both:
             one.zero_output_for_mask = one.return_sequences
         self.merge_mode = merge_mode
-        self.return_sequences, self.return_state = layer.return_sequences, layer.return_state  # type: ignore[attr-defined]
+        self.return_sequences, self.return_state = recurrent.return_sequences, recurrent.return_state
         self.stateful = False
         self.supports_masking = True
 

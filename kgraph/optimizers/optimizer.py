@@ -58,7 +58,7 @@ class Optimizer:
     ) -> None:
         kind = type(self).__name__
         if kwargs:
-            known = [name for cls in type(self).__mro__ for name in inspect.signature(cls.__init__).parameters]
+            known = [name for cls in type(self).__mro__[:-1] for name in inspect.signature(cls).parameters]
             near = get_close_matches(next(iter(kwargs)), known, 1)
             raise InvalidArgumentError(
                 f"{kind} has no argument {', '.join(map(repr, kwargs))}", fix=f"write {near[0]}=" if near else ""

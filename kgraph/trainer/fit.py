@@ -86,7 +86,11 @@ def fit(
         InvalidArgumentError: an argument has a value that means nothing.
     """
     epochs = kwargs.pop("nb_epoch", epochs)
-    _drop_workers(kwargs, "fit")
+    _drop_workers(kwargs, "fit", fit)
+    epochs, initial_epoch = _count("epochs", epochs, 0), _count("initial_epoch", initial_epoch, 0)
+    for name, value in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
+        if value is not None:
+            _count(name, value)
     trainer.require_compiled()
     from kgraph.random import make_default_seed
 
@@ -104,7 +108,11 @@ def fit(
             train = _cycle(train, batch, steps_per_epoch, seed, bool(shuffle))
     if held is None and validation_data is not None:
         held = _source(trainer, *unpack(validation_data, "validation_data"), "eval", validation_steps)
-    validation_batch = check_batch_size(validation_batch_size or batch_size, trainer.fixed_batch)
+    if validation_batch_size is None:
+        validation_batch_size = batch_size
+    elif isinstance(validation_batch_size, int) and validation_batch_size < 1:
+        raise InvalidArgumentError(f"validation_batch_size={validation_batch_size}", needed="a whole number, 1 or more")
+    validation_batch = check_batch_size(validation_batch_size, trainer.fixed_batch)
     if isinstance(held, Feed):
         if validation_steps is not None:
             held = held.part(slice(0, validation_steps * validation_batch))
@@ -183,7 +191,9 @@ def evaluate(
         NotCompiledError: the model was not compiled.
         DataError, ShapeError: the data do not fit the model or each other.
     """
-    _drop_workers(kwargs, "evaluate")
+    _drop_workers(kwargs, "evaluate", evaluate)
+    if steps is not None:
+        _count("steps", steps)
     trainer.require_compiled()
     show = _verbosity(verbose)
     trainer.says = bool(show)
@@ -230,7 +240,9 @@ def predict(
     Raises:
         DataError, ShapeError: the data do not fit the model.
     """
-    _drop_workers(kwargs, "predict")
+    _drop_workers(kwargs, "predict", predict)
+    if steps is not None:
+        _count("steps", steps)
     show = _verbosity(verbose)
     trainer.says = bool(show)
     source = _source(trainer, x, None, None, "predict", steps)
@@ -490,7 +502,22 @@ def _due(frequency: Any, epoch: int) -> bool:
     raise InvalidArgumentError(f"validation_freq={frequency!r}", needed="a whole number above 0, or a list of epochs")
 
 
-def _drop_workers(kwargs: Mapping[str, Any], method: str) -> None:
+def _count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    whole = isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < least:
+        raise InvalidArgumentError(f"{name}={value!r}", needed=f"a whole number, {least} or more")
+    return int(value)
+
+
+def _drop_workers(kwargs: Mapping[str, Any], method: str, function: Callable[..., Any]) -> None:
     for name in kwargs:
         if name not in ("workers", "use_multiprocessing", "max_queue_size"):
-            raise InvalidArgumentError(f"{method}() has no argument {name!r}")
+            near = get_close_matches(name, inspect.signature(function).parameters, 1)
+            raise InvalidArgumentError(
+                f"{method}() has no argument {name!r}", fix=f"write {near[0]}=" if near else ""
+            )

@@ -24,7 +24,7 @@ def _floats(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).normal(size=shape).astype("float32")
 
 
-# -- shapes on symbolic tensors ---------------------------------------------------------------------------------------
+# -- shapes on symbolic tensors -----------------------------------------------------------------------------------
 SHAPES: list[tuple[Callable[[], Any], tuple[Any, ...], tuple[Any, ...]]] = [
     (lambda: layers.Dense(3), (None, 5, 7), (None, 5, 3)),
     (lambda: layers.Dense(3), (None, 7), (None, 3)),
@@ -65,7 +65,7 @@ def test_shape(case: int) -> None:
     assert all(b is None or a == b for a, b in zip(y.shape, want))
 
 
-# -- Keras 2 ------------------------------------------------------------------------------------------------------------
+# -- Keras 2 ------------------------------------------------------------------------------------------------------
 def test_aliases_of_keras_2() -> None:
     assert layers.Convolution2D is layers.Conv2D
     assert layers.MaxPool2D is layers.MaxPooling2D
@@ -104,7 +104,7 @@ def test_unit_forget_bias() -> None:
     assert layer.unit_forget_bias and layer.units == 2
 
 
-# -- masks --------------------------------------------------------------------------------------------------------------
+# -- masks --------------------------------------------------------------------------------------------------------
 def test_masks_travel() -> None:
     ids = Input((6,), dtype="int32")
     x = layers.Embedding(10, 4, mask_zero=True)(ids)
@@ -132,7 +132,7 @@ def test_masked_steps_do_not_count() -> None:
     np.testing.assert_allclose(masked[0], short[0], rtol=1e-6)
 
 
-# -- the form that is compiled --------------------------------------------------------------------------------------------
+# -- the form that is compiled ------------------------------------------------------------------------------------
 def _graph_of(layer: Any, *shape: Any) -> Graph:
     graph = Graph("layer")
     with Trace(graph, training=False) as trace:
@@ -171,7 +171,7 @@ def test_frozen_batch_normalization_updates_nothing() -> None:
     np.testing.assert_array_equal(layer.get_weights()[2], moved)
 
 
-# -- mistakes -------------------------------------------------------------------------------------------------------------
+# -- mistakes -----------------------------------------------------------------------------------------------------
 ARGUMENTS: list[tuple[Callable[[], Any], str]] = [
     (lambda: layers.Dense(0), "Dense: argument `units` is 0"),
     (lambda: layers.Dense(3.5), "Dense: argument `units` is 3.5"),  # type: ignore[arg-type]
@@ -269,7 +269,7 @@ def test_what_is_not_there_says_so() -> None:
         layers.deserialize({"class_name": "Densse", "config": {}})
 
 
-# -- own functions and layers -----------------------------------------------------------------------------------------------
+# -- own functions and layers -------------------------------------------------------------------------------------
 def test_lambda_takes_arguments_masks_and_training() -> None:
     def scale(x: Any, factor: float, training: Any = None) -> Any:
         return x * factor if training else x

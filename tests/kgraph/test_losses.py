@@ -1,4 +1,4 @@
-"""Losses: names, shapes that must not broadcast, errors, use inside a trace.  The numbers are compared in tests/parity."""
+"""Losses: names, shapes that must not broadcast, errors, traces.  The numbers are compared in tests/parity."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def test_layers_are_numbered_by_class() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "Dense BatchNormalization LSTM GRU Conv2D MaxPooling2D TimeDistributed SimpleRNN ReLU PReLU ELU InputLayer Functional "
-    "GlobalAveragePooling1D DepthwiseConv2D MyBTCLayer Conv2DTranspose".split(),
+    "Dense BatchNormalization LSTM GRU Conv2D MaxPooling2D TimeDistributed SimpleRNN ReLU PReLU ELU "
+    "InputLayer Functional GlobalAveragePooling1D DepthwiseConv2D MyBTCLayer Conv2DTranspose".split(),
 )
 def test_snake_case_is_that_of_keras(name: str) -> None:
     from keras.src.utils.naming import to_snake_case

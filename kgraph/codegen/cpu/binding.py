@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgraph.codegen.cpu.driver import Loop, Run, ScheduleBuilder, Sink, Slot, Source
+from kgraph.codegen.cpu.driver import FAULT_ROW, Loop, Run, ScheduleBuilder, Sink, Slot, Source
 from kgraph.codegen.cpu.kernel import EmittedKernel
-from kgraph.codegen.cpu.writer import quantity
+from kgraph.codegen.cpu.writer import FAULT_WRONG_ROW, FaultBuffer, FaultSite, Quantity, quantity
 from kgraph.codegen.memory import Arena, Buffer, Copy, Place, place_buffers
 from kgraph.codegen.program import Array, Executable
-from kgraph.errors import InternalError
+from kgraph.errors import DataError, InternalError
 from kgraph.ir.dims import Dim, DimLike, evaluate_shape
 from kgraph.ir.graph import Graph, Node, Value
 from kgraph.ir.types import itemsize, numpy_dtype
@@ -130,8 +130,13 @@ class CpuExecutable(Executable):
         return self._outputs[index]
 
     def run(self) -> None:
-        """Run once."""
-        self._run.run(1)
+        """Run once.
+
+        Raises:
+            DataError: a row number outside its table; names the layer.
+        """
+        if self._run.run(1) != 1:
+            self._fail(0, 1)
 
     def run_steps(
         self,
@@ -151,8 +156,22 @@ class CpuExecutable(Executable):
             run = self._loops[key] = self._prepare(sources, sinks or (), first)
         done = run.run(steps, first=first, index=index)
         if done != steps:
-            fault = self._table.schedule.fault
-            raise InternalError(f"the run ended after {done} of {steps} steps", got=f"fault {fault.tolist()}")
+            self._fail(done, steps)
+
+    def _fail(self, done: int, steps: int) -> None:
+        """Raise what the driver reported; a run that was stopped from outside is not an error."""
+        code, first, second, _ = self._table.schedule.fault.tolist()
+        if code == FAULT_WRONG_ROW:
+            site = self._table.sites[first]
+            raise DataError(
+                f"layer {site.layer!r} was given the id {second}",
+                needed=f"ids from 0 to {self.size(site.rows) - 1}: its table has {self.size(site.rows)} rows",
+                fix="check the ids, or give the layer a larger input_dim",
+            )
+        if code == FAULT_ROW:
+            raise DataError(f"row {second} of input {first} does not exist", got=f"in step {done} of {steps}")
+        if code:
+            raise InternalError(f"the run ended after {done} of {steps} steps", got=f"fault {code}")
 
     def _prepare(self, sources: Mapping[str, Array], sinks: Sequence[Array], first: int) -> Run:
         gathered = []
@@ -194,6 +213,16 @@ class _Table:
         self.loops: dict[Node, Loop] = {}
         self.scratch = 0
         self.names: dict[int, str] = {}
+        self.sites: list[FaultSite] = []
+        self.fault_cells: list[tuple[Array, int]] = []  # where the address of the fault words goes
+
+    def _number(self, value: Quantity) -> int:
+        if isinstance(value, FaultBuffer):
+            return 0  # filled in when the table is closed
+        if isinstance(value, FaultSite):
+            self.sites.append(value)
+            return len(self.sites) - 1
+        return quantity(value, self.exe.size)
 
     def write(self, graph: Graph) -> None:
         """Entries for one level of the schedule."""
@@ -209,6 +238,8 @@ class _Table:
             self._copy(copy)
         self.schedule = self.builder.finish(scratch=self.scratch)
         self.schedule.keep.extend(self.keep)
+        for dims, place in self.fault_cells:
+            dims[place] = self.schedule.fault.ctypes.data
 
     def _kernel(self, node: Node, kernel: EmittedKernel) -> None:
         exe = self.exe
@@ -221,11 +252,12 @@ class _Table:
         for number in range(len(kernel.temporaries)):
             pointers[len(values) + number] = exe.temporary(node, number)
         self.keep.append(pointers)
-        sizes = [quantity(q, exe.size) for q in kernel.sizes]
+        sizes = [self._number(q) for q in kernel.sizes]
         self.scratch = max(self.scratch, quantity(kernel.scratch, exe.size))
         for phase in kernel.phases:
             dims = np.array([phase.number, *sizes], np.int64)
             self.keep.append(dims)
+            self.fault_cells += [(dims, k + 1) for k, q in enumerate(kernel.sizes) if isinstance(q, FaultBuffer)]
             tasks = quantity(phase.tasks, exe.size)
             if tasks == 0:
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
 from kgraph.codegen.cpu.writer import CeilDiv, Group, Quantity
@@ -114,14 +114,18 @@ def write_map(
 
 
 def _bounded_nest(
-    ctx: KernelContext, groups: list[Group], limits: dict[int, tuple[str, str]], roots: Sequence[Expr], body: object
+    ctx: KernelContext,
+    groups: list[Group],
+    limits: dict[int, tuple[str, str]],
+    roots: Sequence[Expr],
+    body: Callable[[], None],
 ) -> None:
     """A nest whose leading loops have bounds of their own."""
     w = ctx.writer
 
     def level(position: int) -> None:
         if position not in limits:
-            w.nest(groups[position:], roots, body)  # type: ignore[arg-type]
+            w.nest(groups[position:], roots, body)
             return
         low, high = limits[position]
         with w.block(f"for {groups[position].variable} in range({low}, {high}):"):
@@ -385,17 +389,13 @@ class _Columns:
             return self._emit_by_front(front, folded, back, stores, row_stores, column)
         return self._emit_in_parts(folded, back, stores, row_stores, column)
 
-    def _sums(self, parts: Quantity) -> list[BufferRef]:
+    def _sums(self, parts: CeilDiv) -> list[BufferRef]:
         """One temporary per reduction, `parts` rows of columns each."""
         columns = self.columns
         refs = []
         for k, node in enumerate(self.folds.nodes):
-            volume = CeilDiv(
-                lambda evaluate: (
-                    (parts.compute(evaluate) if isinstance(parts, CeilDiv) else evaluate(parts)) * evaluate(columns)
-                ),
-                f"parts {k} {getattr(parts, 'label', parts)}|{columns}",
-            )
+            label = f"sums {k} {parts.label}|{columns}"
+            volume = CeilDiv(lambda evaluate: parts.compute(evaluate) * evaluate(columns), label)
             refs.append(self.ctx.temporary(node.results[0].dtype, volume, (1,)))
         return refs
 
@@ -492,12 +492,12 @@ class _Columns:
             w.groups = [*folded, *back]
         rows, per_row = folded[0].extent, _extents(folded[1:]) * self.columns
 
-        def part(evaluate: object) -> int:
-            count, width = evaluate(rows), max(1, evaluate(per_row))  # type: ignore[operator]
+        def part(evaluate: Callable[[DimLike], int]) -> int:
+            count, width = evaluate(rows), max(1, evaluate(per_row))
             return max(1, COLS_GRAIN // width, -(-count // MAX_PARTS))
 
-        def parts(evaluate: object) -> int:
-            return -(-evaluate(rows) // part(evaluate))  # type: ignore[operator]
+        def parts(evaluate: Callable[[DimLike], int]) -> int:
+            return -(-evaluate(rows) // part(evaluate))
 
         label = f"{rows}|{per_row}"
         chunk, tasks = CeilDiv(part, "part " + label), CeilDiv(parts, "parts " + label)

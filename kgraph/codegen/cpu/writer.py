@@ -11,10 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kgraph.codegen.loops import Affine, Expr
-from kgraph.ir.dims import DimLike
+from kgraph.ir.dims import Dim, DimLike
 from kgraph.ir.types import is_float
 
-__all__ = ["CeilDiv", "Group", "Quantity", "Writer", "expression_text", "quantity"]
+__all__ = [
+    "FAULT_WRONG_ROW",
+    "CeilDiv",
+    "FaultBuffer",
+    "FaultSite",
+    "Group",
+    "Quantity",
+    "Writer",
+    "expression_text",
+    "quantity",
+]
 
 
 SCOPES = 64
@@ -29,11 +39,28 @@ class CeilDiv:
     label: str
 
 
-Quantity = DimLike | CeilDiv
+@dataclass(frozen=True)
+class FaultBuffer:
+    """The address of the driver's fault words, known when a program is bound."""
+
+
+@dataclass(frozen=True)
+class FaultSite:
+    """A place where a kernel may find a wrong row number; its number is given when a program is bound."""
+
+    layer: str
+    rows: DimLike
+
+
+Quantity = DimLike | CeilDiv | FaultBuffer | FaultSite
+FAULT_WRONG_ROW = 2
+"""fault[0] when a kernel met a row number outside its table: fault[1] is the site, fault[2] the number."""
 
 
 def quantity(value: Quantity, evaluate: Callable[[DimLike], int]) -> int:
     """The number that a quantity stands for, given how to evaluate a size."""
+    if isinstance(value, (FaultBuffer, FaultSite)):
+        raise TypeError("faults are numbered by the executable")
     return value.compute(evaluate) if isinstance(value, CeilDiv) else evaluate(value)
 
 
@@ -128,11 +155,25 @@ class Writer:
         """Write the statement that computes `expr`, whose operands are ready."""
         if self.is_ready(expr):
             return
-        text = expression_text(expr, self)
+        text = "" if expr.kind == "checked_row" else expression_text(expr, self)
         if expr not in self._names:
             self._names[expr] = f"v{len(self._names)}"
-        self.line(f"{self._names[expr]} = {text}")
+        if expr.kind == "checked_row":
+            self._check_row(expr, self._names[expr])
+        else:
+            self.line(f"{self._names[expr]} = {text}")
         self._open[-1].add(expr)
+
+    def _check_row(self, expr: Expr, name: str) -> None:
+        """A row number that is sure to lie in its table; a wrong one is reported to the driver."""
+        rows, layer = expr.attrs
+        assert isinstance(rows, (int, Dim)) and isinstance(layer, str)
+        row, fault = self.name(expr.args[0]), self.size(FaultBuffer())
+        self.line(f"{name} = minimum(maximum({row}, 0), {self.size(rows)} - 1)")
+        with self.block(f"if {name} != {row}:"):
+            self.line(f"store_i64({fault}, 2, {row})")
+            self.line(f"store_i64({fault}, 1, {self.size(FaultSite(layer, rows))})")
+            self.line(f"store_i64({fault}, 0, {FAULT_WRONG_ROW})")
 
     def pending(self, roots: Iterable[Expr]) -> list[Expr]:
         """Everything that must be computed for `roots`, operands first."""
@@ -244,7 +285,12 @@ def _in_range(expr: Expr, w: Writer, args: list[str]) -> str:
     index, bound = expr.attrs
     assert isinstance(index, Affine)
     text = w.affine(index)
-    return f"select(({text}) >= 0, ({text}) < {w.size(bound)}, False)"  # type: ignore[arg-type]
+    return f"select(({text}) >= 0, ({text}) < {w.size(_dim(bound))}, False)"
+
+
+def _dim(attr: object) -> DimLike:
+    assert isinstance(attr, (int, Dim))
+    return attr
 
 
 def _cast(expr: Expr, w: Writer, args: list[str]) -> str:
@@ -256,9 +302,9 @@ _SPECIAL: dict[str, Callable[[Expr, Writer, list[str]], str]] = {
     "in_range": _in_range,
     "cast": _cast,
     "index": lambda e, w, a: w.affine(e.attrs[0]) if isinstance(e.attrs[0], Affine) else "",
-    "size": lambda e, w, a: w.size(e.attrs[0]),  # type: ignore[arg-type]
-    "divisible": lambda e, w, a: f"{a[0]} % {w.size(e.attrs[0])} == 0",  # type: ignore[arg-type]
-    "quotient": lambda e, w, a: f"{a[0]} // {w.size(e.attrs[0])}",  # type: ignore[arg-type]
+    "size": lambda e, w, a: w.size(_dim(e.attrs[0])),
+    "divisible": lambda e, w, a: f"{a[0]} % {w.size(_dim(e.attrs[0]))} == 0",
+    "quotient": lambda e, w, a: f"{a[0]} // {w.size(_dim(e.attrs[0]))}",
     "philox_uniform": lambda e, w, a: f"philox_uniform({', '.join(a)})",
     "logical_and": lambda e, w, a: f"select({_truth(e, 0, a)}, {_truth(e, 1, a)}, False)",
     "logical_or": lambda e, w, a: f"select({_truth(e, 0, a)}, True, {_truth(e, 1, a)})",

@@ -66,9 +66,9 @@ def scan_gradient(b: Builder, node: Node, grads: Sequence[Value | None]) -> Grad
     for position, grad in enumerate(accumulated):
         if grad is not None:
             accumulator_of[position] = loop.add_accumulator(grad)
-    for seed, grad in zip(back.output_seeds, grads[inits:], strict=False):
-        if seed is not None and grad is not None:
-            loop.sequences.append((seed, grad))
+    for step_seed, step_grad in zip(back.output_seeds, grads[inits:], strict=False):
+        if step_seed is not None and step_grad is not None:
+            loop.sequences.append((step_seed, step_grad))
     results = loop.finish([v for v in step_values if v is not None])
 
     invariant_grads: list[Value | None] = []
