@@ -21,7 +21,7 @@ def build_block(filters):
     """Keeps the shape of what it reads, so that its output can be added to its input."""
     inputs = keras.Input((12, 12, filters))
     x = layers.Conv2D(filters, (3, 3), padding="same", activation="relu")(inputs)
-    x = layers.Conv2D(filters, (3, 3), padding="same")(x)
+    x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
     return keras.Model(inputs, x, name="block")
 

@@ -15,7 +15,7 @@ def data(samples=2000, seed=0):
     """Points f32[N, 784] and one-hot classes f32[N, 10]."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 10, samples)
-    centres = np.random.default_rng(1).normal(0, 0.15, (10, 784))
+    centres = np.random.default_rng(1).normal(0, 0.25, (10, 784))
     x = (centres[classes] + rng.normal(0, 1, (samples, 784))).astype("float32")
     return x, keras.utils.to_categorical(classes, 10)
 

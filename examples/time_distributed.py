@@ -13,7 +13,7 @@ def data(samples=200, seed=0):
     """Films f32[N, 20, 784] and the one-hot class of each frame f32[N, 20, 10]."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 10, (samples, FRAMES))
-    centres = np.random.default_rng(1).normal(0, 0.15, (10, 784))
+    centres = np.random.default_rng(1).normal(0, 0.25, (10, 784))
     x = (centres[classes] + rng.normal(0, 1, (samples, FRAMES, 784))).astype("float32")
     return x, keras.utils.to_categorical(classes, 10)
 

@@ -428,9 +428,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
         return made
     if isinstance(identifier, (np.ndarray, np.generic)):
         return Constant(np.asarray(identifier))
-    if inspect.isclass(identifier):
-        instance: Callable[..., Any] = identifier()
-        return instance
+    if isinstance(identifier, type):
+        return cast("Callable[..., Any]", identifier())
     if callable(identifier):
         return cast("Callable[..., Any]", identifier)
     raise InvalidArgumentError(

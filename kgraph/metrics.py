@@ -757,7 +757,9 @@ def get_metric(identifier: Any, y_true_shape: Sequence[Any] = (), y_pred_shape: 
         InvalidArgumentError: the argument is no metric.
     """
     if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
-        return resolve_accuracy(y_true_shape, y_pred_shape)(name=identifier)
+        kind: Any = resolve_accuracy(y_true_shape, y_pred_shape)
+        accuracy_metric: Metric = kind(name=identifier)
+        return accuracy_metric
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
         loss = losses.get_loss(identifier, y_true_shape, y_pred_shape)
         return MeanMetricWrapper(

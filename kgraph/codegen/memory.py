@@ -93,7 +93,7 @@ class MemoryPlan:
     copies_after: dict[Node | None, list[Copy]] = field(default_factory=dict)  # None: at the end of the program
     copies_before: dict[Node, list[Copy]] = field(default_factory=dict)
     copies_in_loop: dict[Node, list[Copy]] = field(default_factory=dict)  # at the end of each turn
-    written_in_place: set[Value] = field(default_factory=set)  # pieces of concatenations
+    written_in_place: dict[Node, set[Value]] = field(default_factory=dict)  # concatenation -> pieces in place
     kernel_position: dict[Node, int] = field(default_factory=dict)
     tenants: dict[Buffer, dict[Value, None]] = field(default_factory=dict)  # the values that lie in each buffer
 
@@ -253,7 +253,7 @@ class _Planner:
                 if self._can_be_piece(operand, required, aliased):
                     start = whole.offset + offset * whole.layout[axis]
                     self.plan.put(operand, Place(whole.buffer, start, whole.layout, whole.walks))
-                    self.plan.written_in_place.add(operand)
+                    self.plan.written_in_place.setdefault(node, set()).add(operand)
                 offset = offset + operand.shape[axis]
 
     def _can_be_piece(self, operand: Value, required: set[Value], aliased: set[Value]) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 from kgraph.core.dtypes import ir_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.core.variable import Variable
-from kgraph.errors import InternalError, InvalidArgumentError, KGraphError, ShapeError
+from kgraph.errors import LINE_BARRIERS, InternalError, InvalidArgumentError, KGraphError, ShapeError
 from kgraph.ir.builder import Builder
 from kgraph.ir.dims import shape_text
 from kgraph.ir.graph import Graph, Location, Node, Value

@@ -40,8 +40,11 @@ def _no_composites(node: Node) -> str:
 STAGES: dict[str, tuple[Rule, ...]] = {
     "graph": (_no_kernels,),  # as traced, and until gradients are there
     "decomposed": (_no_kernels, _no_composites),  # what the scheduler gets
-    "schedule": (),  # kernels, and what runs outside of them
+    "schedule": (),  # see SCHEDULED
 }
+
+SCHEDULED = frozenset({"kernel", "scan", "reshape", "constant"})
+"""What a schedule, and the body of a loop in it, consists of: kernels, loops, other shapes of memory, and tables."""
 
 
 class _FaultError(Exception):
@@ -67,9 +70,19 @@ def verify_graph(graph: Graph, stage: str = "graph") -> None:
         raise InvalidArgumentError(f"unknown stage {stage!r}", needed="one of " + ", ".join(STAGES))
     try:
         _Verifier(graph, STAGES[stage]).graph(graph)
+        if stage == "schedule":
+            _check_scheduled(graph)
     except _FaultError as fault:
         where = _excerpt(graph, fault)
         raise VerifyError(fault.message, where=where, got=fault.got, needed=fault.needed) from fault.__cause__
+
+
+def _check_scheduled(graph: Graph) -> None:
+    for node in graph.nodes:
+        if node.op.name not in SCHEDULED:
+            raise _FaultError(node, f"{node.op.name} stands in a schedule by itself", needed="a kernel around it")
+        for region in node.regions if node.op.name == "scan" else ():
+            _check_scheduled(region)
 
 
 class _Verifier:

@@ -109,7 +109,9 @@ class Bidirectional(Wrapper):
             kwargs["weights"] = weights
         Layer.__init__(self, **kwargs)
         self.forward_layer: Any = _copy(layer, "forward", recurrent.go_backwards)
-        self.backward_layer: Any = backward_layer or _copy(layer, "backward", not recurrent.go_backwards)
+        self.backward_layer: Any = backward_layer
+        if backward_layer is None:
+            self.backward_layer = _copy(layer, "backward", not recurrent.go_backwards)
         self._given_backward = backward_layer is not None
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise InvalidArgumentError(

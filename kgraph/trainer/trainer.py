@@ -492,7 +492,11 @@ class Trainer:
         if name is None:
             return "\n".join(sources.values())
         if name not in sources:
-            raise InvalidArgumentError(f"there is no kernel {name!r}", needed="one of " + ", ".join(sources))
+            raise InvalidArgumentError(
+                f"there is no kernel {name!r}",
+                needed="one of " + ", ".join(sources) if sources else "",
+                fix="" if sources else "target 'reference' emits no source: compile with target='cpu'",
+            )
         return sources[name]
 
     def explain(self, mode: str = "train") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +24,7 @@ QUICK: list[tuple[str, dict[str, Any], Callable[[Any], bool]]] = [
     ("shared_conv", {"epochs": 1, "samples": 32}, lambda loss: loss < 2.0),
     ("nested_residual", {"epochs": 6}, lambda accuracy: accuracy > 0.5),
     ("siamese", {"epochs": 5}, lambda accuracy: accuracy > 0.7),
-    ("frozen_and_submodel", {"epochs": 3}, lambda accuracy: accuracy > 0.55),
+    ("frozen_and_submodel", {"epochs": 6}, lambda accuracy: accuracy > 0.6),
     ("custom_layer", {"epochs": 10}, lambda error: error < 0.1),
 ]
 
@@ -43,8 +41,7 @@ def test_runs_and_learns(name: str, settings: dict[str, Any], holds: Callable[[A
 
 
 def test_digits_writes_every_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    accuracy = load("digits").main(epochs=3, folder=tmp_path, wanted=0.9)
-    assert accuracy >= 0.9
+    assert load("digits").main(folder=tmp_path) >= 0.98  # the demo as it is: some three seconds once compiled
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "train-graph.kg",
@@ -70,25 +67,10 @@ def test_digits_writes_every_stage(tmp_path: Path, capsys: pytest.CaptureFixture
     assert drawn.count("describe (Dense)") == 2  # once in the box, once in its tooltip: a shared layer is one box
     assert "call 0" in drawn and "call 1" in drawn
     said = capsys.readouterr().out
-    assert "microseconds per step" in said and "to compile" not in said and "compiling took" in said
+    for part in ("compiling took", "microseconds per step", "test accuracy", "written to"):
+        assert part in said
 
 
 def test_digits_says_when_it_misses(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"the test accuracy \S+ is below 101%"):
         load("digits").main(epochs=1, folder=tmp_path, wanted=1.01)
-
-
-@pytest.mark.slow
-def test_demo_reaches_its_accuracy(tmp_path: Path) -> None:
-    script = str(EXAMPLES / "digits.py")
-    environment = {"PYTHONPATH": str(EXAMPLES.parent), **_environment()}
-    done = subprocess.run(
-        [sys.executable, script, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

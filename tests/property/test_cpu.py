@@ -111,14 +111,19 @@ class KernelDrawing(Drawing):
         axis = self.draw(st.integers(0, 1))
         rest = (*x.shape[:axis], *x.shape[axis + 1 :])
         body = Graph("body")
-        state, item = body.add_input("state", TensorType("f32", rest)), body.add_input("item", TensorType("f32", rest))
+        type = TensorType("f32", rest)
+        slow, fast, item, rate = (body.add_input(name, type) for name in ("slow", "fast", "item", "rate"))
         inner = Builder(body)
-        new = inner.tanh(inner.add(inner.mul(state, 0.5), item))
-        out = self.draw(st.sampled_from([new, state, inner.add(new, item), item]))
-        body.outputs = [new, out]
+        new = inner.tanh(inner.add(inner.mul(fast, inner.sigmoid(rate)), item))
+        other = self.draw(st.sampled_from([fast, inner.add(slow, new), inner.mul(inner.tanh(slow), rate)]))
+        pool = [new, slow, inner.add(new, item), item, inner.mul(rate, new)]
+        body.outputs = [other, new, self.draw(st.sampled_from(pool))]
+        body.remove_dead()
         init = self.b.broadcast_to(self.draw(st.sampled_from([0.0, 0.5])), shape=rest)
-        attrs = {"inits": 1, "sequences": 1, "axis": axis, "length": x.shape[axis], "reverse": self.draw(st.booleans())}
-        self.add(*self.b.node("scan", [init, x], attrs, [body]).results)
+        invariant = self.b.sin(self.b.sum(x, axes=(axis,)))
+        attrs = {"inits": 2, "sequences": 1, "axis": axis, "length": x.shape[axis], "reverse": self.draw(st.booleans())}
+        results = self.b.node("scan", [init, invariant, x, invariant], attrs, [body]).results
+        self.add(*results, self.b.add(results[0], invariant))
 
 
 @st.composite

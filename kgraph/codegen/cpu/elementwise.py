@@ -534,8 +534,10 @@ def emit_concat(ctx: KernelContext) -> EmittedKernel:
     assert node is not None
     axis = node.attrs["axis"] % len(node.results[0].shape)
     offset: DimLike = 0
+    in_place = set(ctx.in_place)
     for value in node.operands:
-        if ctx.operands[value].position in ctx.in_place:
+        if ctx.operands[value].position in in_place:
+            in_place.discard(ctx.operands[value].position)  # a value that comes twice lies in its first place only
             offset = offset + value.shape[axis]
             continue
         domain = Domain(value.shape)

@@ -48,9 +48,10 @@ def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
     layouts = plan.layouts()
     emitted: dict[Node, EmittedKernel] = {}
     for node in kernels_of(graph):
-        if node.attrs["family"] == "concat" and all(value in plan.written_in_place for value in node.operands):
+        pieces = plan.written_in_place.get(node, set())
+        if node.attrs["family"] == "concat" and all(value in pieces for value in node.operands):
             continue
         ctx = KernelContext(node, layouts, plan.takes_over.get(node, {}))
-        ctx.in_place = {k for k, value in enumerate(node.operands) if value in plan.written_in_place}
+        ctx.in_place = {k for k, value in enumerate(node.operands) if value in pieces}
         emitted[node] = FAMILIES[node.attrs["family"]](ctx)
     return emitted

@@ -25,6 +25,7 @@ from kgraph.config import settings
 from kgraph.ir.graph import Graph, Node
 from kgraph.ir.passes.base import PassContext, run_passes
 from kgraph.ir.passes.pipeline import OPTIMIZE
+from kgraph.ir.verifier import verify_graph
 
 __all__ = ["CpuProgram", "compile_program"]
 
@@ -49,6 +50,8 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
     else:
         result = schedule_graph(optimized)
         scheduled, boundaries = result.graph, result.boundaries
+    if options.verify:
+        verify_graph(scheduled, "schedule")
     if options.dump:
         options.dump.stage("schedule", str(scheduled))
     return CpuProgram(graph, optimized, scheduled, boundaries, options)

@@ -1,4 +1,5 @@
 # raises: SettingError, ValueError
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from kgraph.models import Sequential
 
 file = Path(tempfile.gettempdir()) / "cache"
 file.write_text("no directory")
-setenv("KGRAPH_CACHE", str(file))
+os.environ["KGRAPH_CACHE"] = str(file)
 model = Sequential([Input((3,)), Dense(1)])
 model.predict(np.ones((2, 3)), verbose=0)
 # then:
-setenv("KGRAPH_CACHE", "off")
+os.environ["KGRAPH_CACHE"] = "off"
 assert model.predict(np.ones((2, 3)), verbose=0).shape == (2, 1)

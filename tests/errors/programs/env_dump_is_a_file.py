@@ -1,4 +1,5 @@
 # raises: SettingError, ValueError
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,6 @@ from kgraph.models import Sequential
 
 file = Path(tempfile.gettempdir()) / "dump"
 file.write_text("no directory")
-setenv("KGRAPH_DUMP", str(file))
+os.environ["KGRAPH_DUMP"] = str(file)
 model = Sequential([Input((3,)), Dense(1)])
 model.predict(np.ones((2, 3)), verbose=0)

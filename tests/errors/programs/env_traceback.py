@@ -1,7 +1,7 @@
 # raises: SettingError, ValueError
-
+import os
 
 from kgraph.config import settings
 
-setenv("KGRAPH_TRACEBACK", "long")
+os.environ["KGRAPH_TRACEBACK"] = "long"
 settings()

@@ -3,6 +3,7 @@ import numpy as np
 
 import kgraph as keras
 
+
 class Net(keras.Model):
     pass
 

@@ -1,7 +1,7 @@
 # raises: DataError, ValueError
 import numpy as np
 
-from kgraph.layers import Dense, Embedding, LSTM
+from kgraph.layers import LSTM, Dense, Embedding
 from kgraph.models import Sequential
 
 model = Sequential([Embedding(10, 2, input_length=4, name="word_vectors"), LSTM(3), Dense(1)])

@@ -1,6 +1,7 @@
 # raises: InvalidArgumentError, ValueError
 from kgraph.layers import Input, Layer
 
+
 class Forgotten(Layer):
     def call(self, x):
         x * 2

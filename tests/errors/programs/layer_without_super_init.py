@@ -1,6 +1,7 @@
 # raises: InvalidArgumentError, ValueError
 from kgraph.layers import Input, Layer
 
+
 class Twice(Layer):
     def __init__(self):
         self.factor = 2

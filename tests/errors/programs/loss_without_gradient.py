@@ -5,6 +5,7 @@ from kgraph import ops
 from kgraph.layers import Dense, Input
 from kgraph.models import Sequential
 
+
 def zero_one(y_true, y_pred):
     return ops.mean(ops.cast(ops.round(y_pred) != y_true, "float32"), axis=-1)
 

@@ -1,4 +1,4 @@
 # raises: ShapeError, ValueError
-from kgraph.layers import Input, LSTM
+from kgraph.layers import LSTM, Input
 
 LSTM(4, name="memory")(Input((8,)))

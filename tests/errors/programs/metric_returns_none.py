@@ -5,6 +5,7 @@ from kgraph import ops
 from kgraph.layers import Dense, Input
 from kgraph.models import Sequential
 
+
 def forgotten(y_true, y_pred):
     ops.mean(y_pred)
 

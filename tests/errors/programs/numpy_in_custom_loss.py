@@ -4,6 +4,7 @@ import numpy as np
 from kgraph.layers import Dense, Input
 from kgraph.models import Sequential
 
+
 def loss(y_true, y_pred):
     return np.mean(np.square(y_true - y_pred), axis=-1)
 

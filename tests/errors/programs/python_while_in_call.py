@@ -2,6 +2,7 @@
 from kgraph import ops
 from kgraph.layers import Input, Layer
 
+
 class Halve(Layer):
     def call(self, x):
         while ops.max(x) > 1:

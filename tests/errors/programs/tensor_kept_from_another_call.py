@@ -1,6 +1,7 @@
 # raises: InvalidArgumentError, ValueError
 from kgraph.layers import Input, Layer
 
+
 class Leaky(Layer):
     kept = None
 

@@ -1,4 +1,4 @@
-# raises: ShapeError, ValueError
+# raises: DataError, ValueError
 import numpy as np
 
 from kgraph.layers import Dense, Input

@@ -1,4 +1,4 @@
-# raises: DataError, ValueError
+# raises: ShapeError, ValueError
 import numpy as np
 
 from kgraph.layers import Dense, Input

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import Activation
+
+Activation(3, name="act")

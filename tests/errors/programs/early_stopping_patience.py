@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+import kgraph as keras
+
+keras.callbacks.EarlyStopping(patience="two")
