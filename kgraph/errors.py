@@ -56,7 +56,7 @@ class KGraphError(Exception):
         fix: how to mend it.
 
     Attributes:
-        line: `model.py:13`, the user's line on the stack; empty when `where` names one or a recorded call is running.
+        user_line: `model.py:13`, the user's line on the stack; empty when `where` names one or a recorded call is running.
     """
 
     # Whether a line of the user's Python says where it went wrong.
@@ -66,8 +66,8 @@ class KGraphError(Exception):
         self.message, self.got, self.needed, self.fix = message, got, needed, fix
         self._place = where
         self._complete = not self._in_python or _PLACE.search(where) is not None
-        self.line = "" if self._complete else _user_line()
-        self.where = _joined(self.line, where)
+        self.user_line = "" if self._complete else _user_line()
+        self.where = _joined(self.user_line, where)
         super().__init__(self._text())
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class KGraphError(Exception):
         if where and not self._complete:
             self._complete = True
             place = _joined(where, "" if self._place in where else self._place)
-            self.where = place if _PLACE.search(place) else _joined(self.line, place)
+            self.where = place if _PLACE.search(place) else _joined(self.user_line, place)
             self.args = (self._text(),)
         return self
 

@@ -93,6 +93,8 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
+        if isinstance(patience, bool) or not isinstance(patience, (int, float)) or not patience >= 0:
+            raise InvalidArgumentError(f"EarlyStopping: patience={patience!r}", needed="a number of epochs, 0 or more")
         self.patience = patience
         self.verbose = verbose
         self.baseline = baseline

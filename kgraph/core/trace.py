@@ -312,7 +312,7 @@ def located(error: KGraphError, trace: Trace | None) -> KGraphError:
         location = trace.location()
         path = f", {location.layer}" if location.layer else ""
         # The line on the stack is the nearest one: inside a custom layer rather than at its call.
-        return error.located(f"{error.line}{path}" if error.line else str(location))
+        return error.located(f"{error.user_line}{path}" if error.user_line else str(location))
     file, line = user_location()
     return error.located(f"{file}:{line}" if file else "")
 

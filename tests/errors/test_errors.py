@@ -1,8 +1,8 @@
 """Every message a user can meet: one small program each, with the text it must end in.
 
 `programs/NAME.py` does one wrong thing.  Its first line names our class and the built-in that a Keras user would catch
-(`# raises: ShapeError, ValueError`), or the warning (`# warns: CacheWarning, UserWarning`).  After a line `# then:` comes
-what must still work afterwards.  `expected/NAME.txt` is the text; `--update-golden` writes it.
+(`# raises: ShapeError, ValueError`), or the warning (`# warns: CacheWarning, UserWarning`).  After a line `# then:`
+comes what must still work afterwards.  `expected/NAME.txt` is the text; `--update-golden` writes it.
 """
 
 from __future__ import annotations

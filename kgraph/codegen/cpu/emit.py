@@ -43,13 +43,18 @@ def kernels_of(graph: Graph) -> Iterator[Node]:
             yield from kernels_of(region)
 
 
+def _piece_count(node: Node) -> int:
+    inner = node.regions[0].outputs[0].producer
+    return len(inner.operands) if inner is not None else 0
+
+
 def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
     """Emit every kernel of a schedule; a kernel with nothing to do (a concatenation in place) is left out."""
     layouts = plan.layouts()
     emitted: dict[Node, EmittedKernel] = {}
     for node in kernels_of(graph):
         pieces = plan.written_in_place.get(node, set())
-        if node.attrs["family"] == "concat" and all(value in pieces for value in node.operands):
+        if node.attrs["family"] == "concat" and len(pieces) == _piece_count(node):
             continue
         ctx = KernelContext(node, layouts, plan.takes_over.get(node, {}))
         ctx.in_place = {k for k, value in enumerate(node.operands) if value in pieces}

@@ -2,4 +2,4 @@
 from kgraph.layers import Dense
 from kgraph.models import Sequential
 
-Sequential([Dense(4), Dense(1)], name="mlp").input
+x = Sequential([Dense(4), Dense(1)], name="mlp").input

@@ -1,4 +1,4 @@
 # raises: LayerAttributeError, AttributeError
 from kgraph.layers import Dense
 
-Dense(2, name="head").input_shape
+x = Dense(2, name="head").input_shape

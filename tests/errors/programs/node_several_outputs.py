@@ -4,4 +4,4 @@ from kgraph.layers import Dense, Input
 head = Dense(2, name="head")
 head(Input((3,)))
 head(Input((3,)))
-head.output
+x = head.output
