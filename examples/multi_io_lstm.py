@@ -1,6 +1,7 @@
 """Two inputs, two outputs: will a headline be shared?  A text read by an LSTM, and five facts about it.
 
-The auxiliary output hangs on the LSTM alone, so that the recurrent part is trained even where the rest could do without.
+The auxiliary output hangs on the LSTM alone, so that the recurrent part is trained even if the rest
+does without it.
 """
 
 import numpy as np

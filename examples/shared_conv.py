@@ -1,6 +1,7 @@
 """One convolution on two pictures of different size, and how to ask a layer about its calls.
 
-Each call of a layer is a node.  What is the same at every node can be asked for directly; the rest by the node's number.
+Each call of a layer is a node.  What is the same at every node can be asked for
+directly; the rest by the node's number.
 """
 
 import numpy as np
@@ -11,7 +12,9 @@ from kgraph.models import Model
 
 
 def data(samples=64, seed=0):
-    """Small pictures f32[N, 32, 32, 3], large ones f32[N, 64, 64, 3], and whether the large one is brighter f32[N, 1]."""
+    """Small pictures f32[N, 32, 32, 3], large ones f32[N, 64, 64, 3], and whether the large one
+    is brighter f32[N, 1].
+    """
     rng = np.random.default_rng(seed)
     light = rng.random((2, samples, 1, 1, 1))
     small = (light[0] + 0.3 * rng.normal(size=(samples, 32, 32, 3))).astype("float32")

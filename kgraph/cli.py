@@ -92,8 +92,20 @@ def _version() -> str:
 def _read(name: str) -> Graph:
     from kgraph.ir import parse
 
-    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is no IR text", got=f"a byte that is no UTF-8 at {error.start}") from None
     return parse(text)
+
+
+def _load(file: str) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, EOFError):
+        raise DataError(f"{file} holds no array", needed="a .npy file of numbers, as numpy.save writes") from None
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -128,7 +140,7 @@ def _run(options: argparse.Namespace) -> int:
     graph = _read(options.file)
     arrays: dict[str, Any] = {}
     for name, file in (_pair(text, "--input", "NAME=FILE.npy") for text in options.input):
-        arrays[name.removeprefix("%")] = np.load(file, allow_pickle=False)
+        arrays[name.removeprefix("%")] = _load(file)
     if options.random:
         sizes = {name: _whole(number) for name, number in (_pair(text, "--size", "NAME=N") for text in options.size)}
         _fill(graph, arrays, sizes, options.seed)
@@ -173,6 +185,9 @@ def _fill(graph: Graph, arrays: dict[str, Any], sizes: dict[str, int], seed: int
             known.update(
                 {str(dim): size for dim, size in zip(value.shape, arrays[value.name].shape) if str(dim) in known}
             )
+    for name in sizes:
+        if name not in known:
+            raise DataError(f"--size: the graph has no symbol {name!r}", needed=", ".join(known) or "none")
     known.update(sizes)
     generator = np.random.default_rng(seed)
     for value in values:

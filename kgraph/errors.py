@@ -1,7 +1,8 @@
 """Every error a user of kgraph can meet, one class per kind of mistake.
 
 Each class also inherits the built-in exception that a Keras user would catch.  A message says what happened first, then
-`where`, `got`, `needed` and `fix` lines when they are known; see `docs/errors.md`.  This module imports nothing of kgraph.
+`where`, `got`, `needed` and `fix` lines when they are known; see `docs/errors.md`.  This module imports nothing of
+kgraph.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "FileError",
     "FileMissingError",
     "GraphDisconnectedError",
+    "IndexRangeError",
     "InternalError",
     "InvalidArgumentError",
     "KGraphError",
@@ -56,7 +58,8 @@ class KGraphError(Exception):
         fix: how to mend it.
 
     Attributes:
-        user_line: `model.py:13`, the user's line on the stack; empty when `where` names one or a recorded call is running.
+        user_line: `model.py:13`, the user's line on the stack; empty when `where` names one, and while a recorded call
+            runs.
     """
 
     # Whether a line of the user's Python says where it went wrong.
@@ -156,6 +159,10 @@ class FileMissingError(FileError, FileNotFoundError):
 
 class MissingKeyError(KGraphError, KeyError):
     """A key is not in the logs, or in another mapping."""
+
+
+class IndexRangeError(KGraphError, IndexError):
+    """An index is outside an axis, or there are more indices than axes."""
 
 
 class GraphDisconnectedError(KGraphError, ValueError):

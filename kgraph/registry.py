@@ -14,7 +14,7 @@ from typing import Any
 
 from kgraph.errors import InvalidArgumentError, UnknownNameError
 
-__all__ = ["Registry", "custom_objects", "serialize"]
+__all__ = ["Registry", "custom_objects", "fitting", "public_module", "registered_name", "serialize"]
 
 _CUSTOM_OBJECTS: dict[str, Any] = {}
 
@@ -24,10 +24,39 @@ def custom_objects() -> dict[str, Any]:
     return _CUSTOM_OBJECTS
 
 
+def registered_name(thing: Any) -> str:
+    """The name under which a class or function of the user is kept in files: `package>name`, else its own name."""
+    for name, known in _CUSTOM_OBJECTS.items():
+        if known is thing and ">" in name:
+            return name
+    return str(thing.__name__)
+
+
+# Where Keras has the classes of these modules, if not in the module of the same name.
+_HOMES = {
+    "core.input_layer": "keras.layers",
+    "core.layer": "keras.layers",
+    "core.policy": "keras",
+    "models.model": "keras",
+    "models.sequential": "keras",
+    "optimizers.schedules": "keras.optimizers.schedules",
+}
+
+
+def public_module(thing: Any) -> str:
+    """The module of Keras in which a class or function of kgraph stands; the user's own module for others."""
+    package, _, rest = str(thing.__module__).partition(".")
+    if package != "kgraph":
+        return str(thing.__module__)
+    return _HOMES.get(rest) or "keras." + rest.split(".")[0]
+
+
 def serialize(thing: Any) -> Any:
     """A description made of plain dicts, lists, strings and numbers; the reverse of `Registry.deserialize`.
 
-    Functions and classes become their names, objects `{module, class_name, config, registered_name}` as in Keras 3.
+    Built-in functions and classes become their names, functions of the user
+    `{module, class_name: "function", config: name, registered_name}`, objects
+    `{module, class_name, config, registered_name}` as in Keras 3; built layers have a `build_config` too.
 
     Raises:
         InvalidArgumentError: the object has no `get_config`.
@@ -39,20 +68,71 @@ def serialize(thing: Any) -> Any:
     if isinstance(thing, dict):
         return {key: serialize(value) for key, value in thing.items()}
     if inspect.isfunction(thing) or inspect.isbuiltin(thing) or inspect.isclass(thing):
-        return thing.__name__
+        if str(thing.__module__).partition(".")[0] == "kgraph" or not inspect.isfunction(thing):
+            return thing.__name__
+        if thing.__name__ == "<lambda>":
+            return thing
+        return {
+            "module": thing.__module__,
+            "class_name": "function",
+            "config": thing.__name__,
+            "registered_name": registered_name(thing),
+        }
     if not hasattr(thing, "get_config"):
         raise InvalidArgumentError(
             f"cannot describe {thing!r}", needed="an object with get_config(), or a named function"
         )
     cls = type(thing)
-    ours = cls.__module__.split(".")[0] == "kgraph"
-    module = "keras." + cls.__module__.split(".")[1] if ours else cls.__module__
-    return {
-        "module": module,
+    description: dict[str, Any] = {
+        "module": public_module(cls),
         "class_name": cls.__name__,
         "config": thing.get_config(),
-        "registered_name": None if ours else cls.__name__,
+        "registered_name": None if cls.__module__.split(".")[0] == "kgraph" else registered_name(cls),
     }
+    if description["module"] == "keras" and cls.__name__ == "Functional":
+        description.update(module="keras.src.models.functional", registered_name="Functional")
+    built_with = thing.get_build_config() if hasattr(thing, "get_build_config") else None
+    if built_with:
+        description["build_config"] = built_with
+    return description
+
+
+# Settings of Keras that kgraph need not know, with the values that change nothing.
+_HARMLESS: dict[str, tuple[Any, ...]] = {
+    "use_cudnn": ("auto", True, False),
+    "implementation": (0, 1, 2),
+    "use_ema": (False,),
+    "fused": (True, False, None),
+    "autocast": (True,),
+    "ragged": (False, None),
+    "aggregation": (None, "none"),
+}
+
+
+def fitting(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` without settings that a class of kgraph does not have and that are off (None, False) in it."""
+    values = dict(config)
+    if str(cls.__module__).partition(".")[0] != "kgraph":
+        return values
+    classes = [*cls.__mro__, *getattr(getattr(cls, "cell_type", None), "__mro__", ())]
+    known = {name for one in classes if "__init__" in vars(one) for name in _parameters(vars(one)["__init__"])}
+    for name in [name for name in values if name not in known and name not in _KEYWORDS]:
+        if values[name] in _HARMLESS.get(name, ()) or values[name] is None or values[name] is False:
+            del values[name]
+    return values
+
+
+# Taken by name from **kwargs, so that no signature shows them.
+_KEYWORDS = frozenset(
+    "batch_input_shape batch_shape input_shape input_dim input_length weights unit_forget_bias reset_after".split()
+)
+
+
+def _parameters(function: Any) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
 
 
 class Registry:
@@ -118,15 +198,21 @@ class Registry:
                 f"cannot read a {self.kind} from {config!r}", needed="a name, or a dict with 'class_name' and 'config'"
             )
         name, inner = config["class_name"], config.get("config") or {}
-        if name == "function" and isinstance(inner, str):
-            return self.deserialize(inner, custom)
+        registered = config.get("registered_name")
         if name == "function":
-            return self.deserialize(inner["name"], custom)
-        cls = custom[name] if custom and name in custom else self.lookup(name)
+            given = inner if isinstance(inner, str) else inner["name"]
+            found = _CUSTOM_OBJECTS.get(registered) if isinstance(registered, str) else None
+            return found if found is not None else self.deserialize(given, custom)
+        if not isinstance(name, str) or not isinstance(inner, Mapping):
+            raise InvalidArgumentError(f"cannot read a {self.kind} from {config!r}", needed="a name and its settings")
+        if isinstance(registered, str) and registered in _CUSTOM_OBJECTS:
+            cls = _CUSTOM_OBJECTS[registered]
+        else:
+            cls = custom[name] if custom and name in custom else self.lookup(name)
         if not inspect.isclass(cls):
             return cls
         build: Callable[..., Any] = getattr(cls, "from_config", None) or (lambda values: cls(**values))
-        return build(dict(inner))
+        return build(fitting(cls, inner))
 
     def _key(self, name: str) -> str:
         return name.lower() if self._fold else name

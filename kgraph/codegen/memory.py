@@ -287,7 +287,11 @@ class _Planner:
                 plan.put(argument, plan.places[outer])
         for value, result in zip(body.outputs[inits:], node.results[inits:], strict=True):
             plan.put(value, _slice_place(plan.places[result], node, axis))
+        # What every turn starts from is not free memory for the values of a turn.
+        held = {plan.places[value].buffer for value in (*body.inputs, *body.outputs) if value in plan.places}
+        pinned, self._pinned = self._pinned, self._pinned | held
         self.walk(body)
+        self._pinned = pinned
         self._states(node, begin)
         self.position += 1
         for value in (*node.operands, *node.results):

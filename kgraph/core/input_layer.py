@@ -74,7 +74,14 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name, "optional": self.optional}
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": self.optional,
+        }
 
     def __repr__(self) -> str:
         return f"<InputLayer name={self.name}, shape={self.batch_shape}>"
@@ -83,10 +90,10 @@ class InputLayer(Layer):
 def _sizes(shape: Any) -> Sequence[int | None]:
     if isinstance(shape, (int, np.integer)):
         raise InvalidArgumentError("a shape must be a tuple", got=repr(shape), fix=f"write ({shape},)")
-    sizes = tuple(None if size is None else int(size) for size in shape)
-    if any(size is not None and size < 0 for size in sizes):
-        raise InvalidArgumentError("a shape holds sizes of 0 or more and None", got=str(sizes))
-    return sizes
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if any(size is not None and (not hasattr(size, "__index__") or int(size) < 0) for size in sizes):
+        raise InvalidArgumentError("a shape holds sizes of 0 or more and None", got=repr(shape), fix="write shape=(8,)")
+    return tuple(None if size is None else int(size) for size in sizes)
 
 
 def Input(

@@ -67,6 +67,14 @@ class InputSpec:
             "axes": dict(self.axes),
         }
 
+    def wanted(self) -> str:
+        """The ranks that fit, for messages."""
+        if self.ndim is not None:
+            return f"rank {self.ndim}, with the batch"
+        if self.min_ndim is not None:
+            return f"rank {self.min_ndim} or more, with the batch"
+        return "" if self.max_ndim is None else f"rank {self.max_ndim} or less, with the batch"
+
     def complaint(self, shape: tuple[int | None, ...]) -> tuple[str, str] | None:
         """(what is expected, what was found), or None when the shape fits."""
         rank = len(shape)
@@ -128,11 +136,13 @@ def check_inputs(spec: Any, inputs: Any, layer: Any, where: str = "") -> None:
                 f"{complaint[1]}.",
                 where=where,
                 got=f"Full shape received: {tensor.shape}",
-                needed=f"{layer.name!r} was built for input {built[0]}" + (f" at {built[1]}" if built[1] else "")
-                if built
-                else "",
+                needed=_built_for(layer, built) if built else one.wanted(),
                 fix=f"make a new {type(layer).__name__} for this input, or reshape the input" if built else "",
             )
+
+
+def _built_for(layer: Any, built: tuple[Any, str]) -> str:
+    return f"{layer.name!r} was built for input {built[0]}" + (f" at {built[1]}" if built[1] else "")
 
 
 def _text(x: Any) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kgraph.core.dtypes import front_dtype, standardize_dtype
 from kgraph.core.operators import OperatorMixin
 from kgraph.core.session import on_clear_session, unique_name
-from kgraph.errors import SymbolicBoolError
+from kgraph.errors import CallError, SymbolicBoolError
 from kgraph.ir.dims import Dim, DimLike, Shape
 
 if TYPE_CHECKING:
@@ -155,6 +155,13 @@ class _NoValue(OperatorMixin):
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._no_number("the NumPy array")
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise CallError(
+            "a tensor cannot be changed in place",
+            got=self._describe(),
+            fix="make a new one: ops.where(mask, a, b), or ops.concatenate of the parts",
+        )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """`array + tensor` becomes the op of that name; other functions of NumPy would need values."""

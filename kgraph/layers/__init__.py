@@ -174,5 +174,7 @@ _REGISTRY.add_all(
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The layer that `serialize` described."""
-    return _REGISTRY.deserialize(config, custom_objects)
+    """The layer (or model) that `serialize` described."""
+    from kgraph.saving.objects import deserialize_layer
+
+    return deserialize_layer(config, custom_objects)

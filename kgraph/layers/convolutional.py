@@ -1,6 +1,7 @@
 """Convolutions: kernels slide over the axes between batch and channels (cross-correlation, as in Keras).
 
-All are one IR op on [B, H, W, C]; one axis is two with a size of 1, channels_first is a transpose before and after.
+All are one IR op on [B, H, W, C]; one axis is two with a size of 1, three are a sum over the depth of the kernel,
+channels_first is a transpose before and after.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from kgraph.layers.common import (
 )
 from kgraph.layers.reshaping import channels_first, channels_last
 
-__all__ = ["Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
+__all__ = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+]
+
+_AXES = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
 class _Convolution(Layer):
@@ -77,7 +88,7 @@ class _Convolution(Layer):
             raise ShapeError(
                 f"{type(self).__name__} {self.name!r} needs an input of rank {self.rank + 2}",
                 got=f"shape {tuple(input_shape)}",
-                needed="(batch, " + ("steps, " if self.rank == 1 else "height, width, ") + "channels)",
+                needed=f"(batch, {_AXES[self.rank]}, channels)",
             )
         channels = known_size(self, input_shape, self._channel_axis, "the number of channels")
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
@@ -105,7 +116,8 @@ class _Convolution(Layer):
             x = ops.pad(x, [(0, 0), ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0), (0, 0)])
             padding = "valid"
         # The number of groups follows from the kernel's third size.
-        return ops.conv(x, kernel, self.strides, padding, "channels_last", self.dilation_rate)
+        convolve = ops.conv_3d if self.rank == 3 else ops.conv
+        return convolve(x, kernel, self.strides, padding, "channels_last", self.dilation_rate)
 
     def _finish(self, y: Any) -> Any:
         if self.bias is not None:
@@ -216,17 +228,21 @@ class Conv2D(_Conv):
     """
 
 
-class DepthwiseConv2D(_Convolution):
-    """Each channel convolved by `depth_multiplier` kernels of its own.  x: f32[B, H, W, C] -> f32[B, H', W', C · m]."""
+class Conv3D(_Conv):
+    """Convolution over a volume.  x: f32[B, D, H, W, C] -> f32[B, D', H', W', filters]; arguments as of `Conv2D`."""
 
+    rank = 3
+
+
+class _Depthwise(_Convolution):
     def __init__(
         self,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -277,23 +293,31 @@ class DepthwiseConv2D(_Convolution):
         return {**super().get_config(), **own}
 
 
+class DepthwiseConv1D(_Depthwise):
+    """Each channel convolved by `depth_multiplier` kernels of its own.  x: f32[B, T, C] -> f32[B, T', C · m]."""
+
+    rank = 1
+
+
+class DepthwiseConv2D(_Depthwise):
+    """Each channel convolved by `depth_multiplier` kernels of its own.  x: f32[B, H, W, C] -> f32[B, H', W', C · m]."""
+
+
 def _depthwise(layer: _Convolution, x: Any, kernel: Variable) -> Any:
     # One group per channel: channel c and multiple m give output c · multiplier + m.
     *window, channels, multiplier = kernel.shape
     return layer._convolve(x, ops.reshape(kernel, (*window, 1, channels * multiplier)))
 
 
-class SeparableConv2D(_Convolution):
-    """A depthwise convolution, then a 1x1 convolution over all channels; one bias and activation at the end."""
-
+class _Separable(_Convolution):
     def __init__(
         self,
         filters: int,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         depth_multiplier: int = 1,
         activation: Any = None,
         use_bias: bool = True,
@@ -352,3 +376,13 @@ class SeparableConv2D(_Convolution):
         """The arguments that make an equal, unbuilt layer."""
         own = {"filters": self.filters, "depth_multiplier": self.depth_multiplier}
         return {**super().get_config(), **own, **weight_config(self, "depthwise", "pointwise")}
+
+
+class SeparableConv1D(_Separable):
+    """A depthwise convolution over steps, then a product over all channels; one bias and activation at the end."""
+
+    rank = 1
+
+
+class SeparableConv2D(_Separable):
+    """A depthwise convolution, then a 1x1 convolution over all channels; one bias and activation at the end."""

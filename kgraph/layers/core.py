@@ -232,3 +232,14 @@ class Lambda(Layer):
         if self.mask is not None:
             own["mask"] = self.mask
         return {**config, **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Lambda:
+        """A new layer from `get_config()`, or from a file: code in it is refused unless `safe_mode=False`."""
+        from kgraph.saving.functions import function_from
+
+        config = dict(config)
+        for key in ("function", "mask", "output_shape"):
+            if key in config:
+                config[key] = function_from(config[key], str(config.get("name", "lambda")), key)
+        return cls(**config)

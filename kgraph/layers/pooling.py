@@ -11,14 +11,24 @@ from kgraph.layers.common import normal_data_format, normal_padding, normal_tupl
 from kgraph.layers.reshaping import channels_first, channels_last
 
 __all__ = [
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
 ]
 
 
@@ -60,7 +70,10 @@ class _Pooling(Layer):
                     got=f"input shape {tuple(inputs.shape)}, pool_size={self.pool_size}",
                     fix="use padding='same' or a smaller window",
                 )
-        pool = ops.max_pool if self.largest else ops.average_pool
+        if self.rank == 3:
+            pool = ops.max_pool_3d if self.largest else ops.average_pool_3d
+        else:
+            pool = ops.max_pool if self.largest else ops.average_pool
         y = pool(x, self.pool_size, strides=self.strides, padding=self.padding, data_format="channels_last")
         return channels_first(y, self.data_format)
 
@@ -95,6 +108,79 @@ class AveragePooling2D(_Pooling):
     """Mean of each window of an image.  x: [B, H, W, C]."""
 
     largest = False
+
+
+class MaxPooling3D(_Pooling):
+    """Largest value of each window of a volume.  x: [B, D, H, W, C]."""
+
+    rank = 3
+
+
+class AveragePooling3D(_Pooling):
+    """Mean of each window of a volume.  x: [B, D, H, W, C]."""
+
+    rank, largest = 3, False
+
+
+class _AdaptivePooling(Layer):
+    """So many windows per axis that the output has `output_size` cells; they overlap where that does not divide.
+
+    Args:
+        output_size: an integer or one per axis.
+        data_format: "channels_last" or "channels_first".
+    """
+
+    rank = 2
+    largest = True
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.output_size = normal_tuple(self, "output_size", output_size, self.rank)
+        self.data_format = normal_data_format(self, data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def call(self, inputs: Any) -> Any:
+        """Pool."""
+        pool = ops.adaptive_max_pool if self.largest else ops.adaptive_average_pool
+        return pool(inputs, self.output_size, data_format=self.data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal, unbuilt layer."""
+        return {**super().get_config(), "output_size": self.output_size, "data_format": self.data_format}
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """Largest values of `output_size` parts of the steps.  x: [B, T, C]."""
+
+    rank = 1
+
+
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """Largest values of `output_size` parts of an image.  x: [B, H, W, C]."""
+
+
+class AdaptiveMaxPooling3D(_AdaptivePooling):
+    """Largest values of `output_size` parts of a volume.  x: [B, D, H, W, C]."""
+
+    rank = 3
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """Means of `output_size` parts of the steps.  x: [B, T, C]."""
+
+    rank, largest = 1, False
+
+
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """Means of `output_size` parts of an image.  x: [B, H, W, C]."""
+
+    largest = False
+
+
+class AdaptiveAveragePooling3D(_AdaptivePooling):
+    """Means of `output_size` parts of a volume.  x: [B, D, H, W, C]."""
+
+    rank, largest = 3, False
 
 
 class _GlobalPooling(Layer):
@@ -135,12 +221,24 @@ class GlobalMaxPooling1D(GlobalMaxPooling2D):
     rank = 1
 
 
+class GlobalMaxPooling3D(GlobalMaxPooling2D):
+    """Largest value of each channel of a volume."""
+
+    rank = 3
+
+
 class GlobalAveragePooling2D(_GlobalPooling):
     """Mean of each channel of an image."""
 
     def call(self, inputs: Any) -> Any:
         """Pool."""
         return ops.mean(inputs, axis=self._axes(), keepdims=self.keepdims)
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling2D):
+    """Mean of each channel of a volume."""
+
+    rank = 3
 
 
 class GlobalAveragePooling1D(_GlobalPooling):

@@ -8,20 +8,23 @@ from typing import Any
 
 from kgraph import ops
 from kgraph.core import InputSpec, Layer
-from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.layers.common import normal_data_format, normal_tuple, positive
 
 __all__ = [
     "Cropping1D",
     "Cropping2D",
+    "Cropping3D",
     "Flatten",
     "Permute",
     "RepeatVector",
     "Reshape",
     "UpSampling1D",
     "UpSampling2D",
+    "UpSampling3D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "ZeroPadding3D",
 ]
 
 
@@ -68,6 +71,12 @@ class Reshape(Layer):
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        if any(not hasattr(size, "__index__") or int(size) < -1 for size in self.target_shape):
+            raise InvalidArgumentError(
+                f"Reshape: argument `target_shape` is {target_shape!r}",
+                needed="a tuple of sizes, at most one -1",
+                where=self.name,
+            )
         if sum(size == -1 for size in self.target_shape) > 1:
             raise InvalidArgumentError(
                 f"Reshape: argument `target_shape` is {self.target_shape}", needed="at most one -1", where=self.name
@@ -195,6 +204,15 @@ class ZeroPadding2D(_ZeroPadding):
         super().__init__(padding, data_format, **kwargs)
 
 
+class ZeroPadding3D(_ZeroPadding):
+    """Zeros around a volume.  x: [B, D, H, W, C]."""
+
+    rank = 3
+
+    def __init__(self, padding: Any = (1, 1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(padding, data_format, **kwargs)
+
+
 class _Cropping(_Window):
     def __init__(self, cropping: Any, data_format: str | None, **kwargs: Any) -> None:
         super().__init__("cropping", cropping, data_format, **kwargs)
@@ -234,6 +252,15 @@ class Cropping2D(_Cropping):
         super().__init__(cropping, data_format, **kwargs)
 
 
+class Cropping3D(_Cropping):
+    """A volume cut at its faces.  x: [B, D, H, W, C]."""
+
+    rank = 3
+
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
 def _repeat(x: Any, axis: int, times: int) -> Any:
     """Each entry of `axis` `times` times, by a new axis that is broadcast: the adjoint is one sum."""
     if times == 1:
@@ -269,9 +296,11 @@ class UpSampling2D(Layer):
         super().__init__(**kwargs)
         self.size = normal_tuple(self, "size", size, 2)
         self.data_format = normal_data_format(self, data_format)
-        if interpolation != "nearest":
-            raise UnsupportedError(
-                f"UpSampling2D: interpolation {interpolation!r} is not supported yet", fix="use nearest"
+        if interpolation not in ops.INTERPOLATIONS:
+            raise InvalidArgumentError(
+                f"UpSampling2D: argument `interpolation` is {interpolation!r}",
+                needed=" or ".join(ops.INTERPOLATIONS),
+                where=self.name,
             )
         self.interpolation = interpolation
         self.input_spec = InputSpec(ndim=4)
@@ -279,9 +308,39 @@ class UpSampling2D(Layer):
     def call(self, inputs: Any) -> Any:
         """Repeat rows and columns."""
         first = 1 if self.data_format == "channels_last" else 2
+        if self.interpolation != "nearest":
+            sizes = tuple(inputs.shape[axis] for axis in (first, first + 1))
+            if None in sizes:
+                raise ShapeError(
+                    f"UpSampling2D {self.name!r} needs a known height and width to interpolate",
+                    got=f"input shape {tuple(inputs.shape)}",
+                )
+            target = tuple(size * times for size, times in zip(sizes, self.size))
+            return ops.resize(inputs, target, self.interpolation, data_format=self.data_format)
         return _repeat(_repeat(inputs, first, self.size[0]), first + 1, self.size[1])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal, unbuilt layer."""
         own = {"size": self.size, "data_format": self.data_format, "interpolation": self.interpolation}
         return {**super().get_config(), **own}
+
+
+class UpSampling3D(Layer):
+    """Each plane, row and column `size` times.  x: [B, D, H, W, C]."""
+
+    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = normal_tuple(self, "size", size, 3)
+        self.data_format = normal_data_format(self, data_format)
+        self.input_spec = InputSpec(ndim=5)
+
+    def call(self, inputs: Any) -> Any:
+        """Repeat planes, rows and columns."""
+        first = 1 if self.data_format == "channels_last" else 2
+        for axis, times in enumerate(self.size, start=first):
+            inputs = _repeat(inputs, axis, times)
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal, unbuilt layer."""
+        return {**super().get_config(), "size": self.size, "data_format": self.data_format}

@@ -158,6 +158,7 @@ def _tensors(structure: Any, what: str, name: str) -> list[SymbolicTensor]:
             raise InvalidArgumentError(
                 f"the {what} of model {name!r} must be tensors of `Input` or outputs of layers called on them",
                 got=repr(leaf),
+                fix=f"call the layer on a tensor: {leaf.name}(x)" if isinstance(leaf, Layer) else "",
             )
     if not leaves and what == "outputs":
         raise InvalidArgumentError(f"model {name!r} has no outputs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -126,15 +127,19 @@ class Model(TrainingMethods, Layer):
         if index is not None:
             if not -len(layers) <= index < len(layers):
                 raise MissingLayerError(
-                    f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers."
+                    f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers.",
+                    where=f"model {self.name!r}",
+                    needed=f"an index from {-len(layers)} to {len(layers) - 1}" if layers else "a model with layers",
                 )
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
+        near = get_close_matches(str(name), [layer.name for layer in layers], 1)
         raise MissingLayerError(
             f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}.",
             where=f"model {self.name!r}",
+            fix=f"did you mean {near[0]!r}?" if near else "",
         )
 
     def _ends(self, which: int, what: str) -> Any:

@@ -156,7 +156,10 @@ class Sequential(Model):
         if input_shape is None or not self._stack:
             raise NotBuiltError(
                 f"Sequential model {self.name!r} cannot be built: "
-                + ("it has no layers" if not self._stack else "no shape is given")
+                + ("it has no layers" if not self._stack else "no shape is given"),
+                fix="begin it with an Input, or call build((None, ...))"
+                if self._stack
+                else "call model.add(...) first",
             )
         if not is_shape(input_shape):
             raise ShapeError(f"Sequential model {self.name!r} takes one input", got=repr(input_shape))

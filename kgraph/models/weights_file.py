@@ -67,7 +67,11 @@ def load_weights(model: Model, filepath: Any, skip_mismatch: bool = False) -> No
 
     found: list[tuple[Variable, np.ndarray[Any, Any]]] = []
     if not h5py.is_hdf5(path):
-        raise FileError(f"the file {path.name} holds no weights: it is no HDF5 file", got=f"filepath={path}")
+        raise FileError(
+            f"the file {path.name} holds no weights: it is no HDF5 file",
+            got=f"filepath={path}",
+            needed="a file that save_weights() wrote, of kgraph or of Keras 3",
+        )
     with h5py.File(path, "r") as file:
         for place, variables in _places(model):
             if not variables:

@@ -7,6 +7,15 @@ tensors of functional models (the call is recorded) and on traced tensors (IR is
 from __future__ import annotations
 
 from kgraph.ops.control import cond, fori_loop, map, scan, scan_region, while_loop
+from kgraph.ops.convolution import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool_3d,
+    conv_3d,
+    conv_transpose,
+    max_pool_3d,
+)
+from kgraph.ops.image import INTERPOLATIONS, affine_transform, resize
 from kgraph.ops.linalg import dot, einsum, matmul, outer, tensordot
 from kgraph.ops.math import (
     abs,
@@ -157,9 +166,13 @@ from kgraph.ops.shaping import (
 hard_swish = hard_silu
 
 __all__ = [
+    "INTERPOLATIONS",
     "abs",
     "absolute",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
+    "affine_transform",
     "all",
     "amax",
     "amin",
@@ -168,6 +181,7 @@ __all__ = [
     "argmax",
     "argmin",
     "average_pool",
+    "average_pool_3d",
     "bias_add",
     "broadcast_to",
     "cast",
@@ -177,6 +191,8 @@ __all__ = [
     "concatenate",
     "cond",
     "conv",
+    "conv_3d",
+    "conv_transpose",
     "convert_to_numpy",
     "convert_to_tensor",
     "cos",
@@ -235,6 +251,7 @@ __all__ = [
     "matmul",
     "max",
     "max_pool",
+    "max_pool_3d",
     "maximum",
     "mean",
     "min",
@@ -261,6 +278,7 @@ __all__ = [
     "relu6",
     "repeat",
     "reshape",
+    "resize",
     "roll",
     "round",
     "rsqrt",

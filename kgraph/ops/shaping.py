@@ -13,7 +13,7 @@ from kgraph.core.dtypes import ir_dtype, is_float_dtype, standardize_dtype
 from kgraph.core.session import floatx
 from kgraph.core.tensors import SymbolicTensor, TracedTensor
 from kgraph.core.variable import Variable
-from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.errors import IndexRangeError, InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim, DimLike, Shape, shape_volume
 from kgraph.ir.graph import literal
 from kgraph.ops import math
@@ -537,7 +537,7 @@ def get_item(x: Any, key: Any) -> Any:
     if sum(1 for k in keys if k is Ellipsis) > 1:
         raise InvalidArgumentError("an index can only have a single ellipsis ('...')", where=str(active().location()))
     if given > rank:
-        raise IndexError(f"too many indices: {given} for a tensor of shape {tensor.shape}")
+        raise IndexRangeError(f"too many indices: {given} for a tensor of shape {tensor.shape}")
     if Ellipsis in [k if k is Ellipsis else None for k in keys]:
         place = next(i for i, k in enumerate(keys) if k is Ellipsis)
         keys[place : place + 1] = [slice(None)] * (rank - given)
@@ -582,7 +582,7 @@ def _one(tensor: TracedTensor, axis: int, index: Any) -> TracedTensor:
     start: DimLike = index if isinstance(index, Dim) else int(index)
     if isinstance(start, int):
         if isinstance(length, int) and not -length <= start < length:
-            raise IndexError(f"index {start} is out of bounds for axis {axis} with size {length}")
+            raise IndexRangeError(f"index {start} is out of bounds for axis {axis} with size {length}")
         if start < 0:
             start = length + start
     return _cut(tensor, axis, start, start + 1)

@@ -113,7 +113,11 @@ def _as_array(data: Any, name: str) -> Array:
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise ShapeError(f"{name} is no array: its rows differ in length", got=str(error).split(".")[0]) from None
+        raise ShapeError(
+            f"{name} is no array: its rows differ in length",
+            got=str(error).split(".")[0],
+            fix="bring the rows to one length, e.g. with kgraph.utils.pad_sequences",
+        ) from None
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
@@ -158,7 +162,12 @@ def _cast(array: Array, dtype: str, name: str) -> Array:
             info = np.iinfo(wide)
             if array.min() < info.min or array.max() > info.max:
                 row = int(np.argwhere((array < info.min) | (array > info.max))[0][0])
-                raise DataError(f"a number in {name} does not fit {dtype}", where=f"row {row}")
+                raise DataError(
+                    f"a number in {name} does not fit {dtype}",
+                    where=f"row {row}",
+                    got=f"values from {array.min()} to {array.max()}",
+                    needed=f"values from {info.min} to {info.max}",
+                )
     return np.ascontiguousarray(array, wide)
 
 
@@ -206,7 +215,11 @@ def rows_of(groups: Mapping[str, Mapping[str, Array]]) -> int:
         )
     rows = next(iter(lengths.values()), 0)
     if rows == 0:
-        raise DataError("the data have no rows", got=", ".join(f"{name}: 0" for name in lengths) or "no arrays")
+        raise DataError(
+            "the data have no rows",
+            got=", ".join(f"{name}: 0" for name in lengths) or "no arrays",
+            needed="at least one row",
+        )
     return rows
 
 
@@ -280,7 +293,11 @@ def weight_arrays(
 
 def _class_tables(names: Sequence[str], class_weight: Any) -> dict[str, Mapping[int, float]]:
     if not isinstance(class_weight, Mapping):
-        raise InvalidArgumentError("class_weight takes a dict {class: weight}", got=type(class_weight).__name__)
+        raise InvalidArgumentError(
+            "class_weight takes a dict {class: weight}",
+            got=type(class_weight).__name__,
+            fix="write class_weight=dict(enumerate(weights))",
+        )
     if class_weight and all(isinstance(table, Mapping) for table in class_weight.values()):
         unknown = [key for key in class_weight if key not in names]
         if unknown:
@@ -302,6 +319,10 @@ def class_weights_to_rows(y: Array, class_weight: Mapping[int, float]) -> Array:
     numbers = np.round(classes).astype(np.int64)
     rows = np.ones(numbers.shape, np.float32)
     for number, weight in class_weight.items():
+        if isinstance(number, str) or isinstance(weight, str):
+            raise InvalidArgumentError(
+                "class_weight takes numbers", got=f"{{{number!r}: {weight!r}}}", needed="a dict {class number: weight}"
+            )
         rows[numbers == int(number)] = weight
     return rows
 

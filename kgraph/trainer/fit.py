@@ -90,9 +90,8 @@ def fit(
     epochs = kwargs.pop("nb_epoch", epochs)
     _drop_workers(kwargs, "fit", fit)
     epochs, initial_epoch = _count("epochs", epochs, 0), _count("initial_epoch", initial_epoch, 0)
-    for name, value in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
-        if value is not None:
-            _count(name, value)
+    if validation_steps is not None:
+        _count("validation_steps", validation_steps)
     trainer.require_compiled()
     from kgraph.random import make_default_seed
 
@@ -520,6 +519,4 @@ def _drop_workers(kwargs: Mapping[str, Any], method: str, function: Callable[...
     for name in kwargs:
         if name not in ("workers", "use_multiprocessing", "max_queue_size"):
             near = get_close_matches(name, inspect.signature(function).parameters, 1)
-            raise InvalidArgumentError(
-                f"{method}() has no argument {name!r}", fix=f"write {near[0]}=" if near else ""
-            )
+            raise InvalidArgumentError(f"{method}() has no argument {name!r}", fix=f"write {near[0]}=" if near else "")

@@ -1,8 +1,8 @@
-"""The examples under kgraph and under Keras on JAX, and on kgraph's two targets: equal weights, equal batches, equal losses.
+"""The examples under kgraph and under Keras on JAX, and on kgraph's two targets: equal losses at every step.
 
-Each script is built twice from one text, the weights are copied, and both take 20 steps on the same batches.  The seed is
-fixed: where an input of a ReLU or two cells of a pooling window lie closer to a tie than float32 resolves, the two go
-apart by 1e-3 within 20 steps, whoever rounds.
+Each script is built twice from one text, the weights are copied, and both take 20 steps on the same batches.  The
+seed is fixed: where an input of a ReLU or two cells of a pooling window lie closer to a tie than float32 resolves,
+two implementations go apart by 1e-3 within 20 steps, whichever way they round.
 """
 
 from __future__ import annotations

@@ -314,7 +314,7 @@ def test_nan_in_data_is_named_before_training(data):
     wrong[7, 2] = np.nan
     model = linear()
     before = model.get_weights()
-    with pytest.raises(ValueError, match=r"input 'x' holds NaN\n  where   row 7"):
+    with pytest.raises(ValueError, match=r"input 'x' holds NaN\n  where   test_fit.py:\d+, row 7"):
         model.fit(wrong, y, verbose=0)
     np.testing.assert_array_equal(before[0], model.get_weights()[0])
     assert np.isnan(model.predict(wrong, verbose=0)[7]).all()

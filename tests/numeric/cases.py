@@ -345,7 +345,7 @@ def large_products(s: Sheet, dtype: str) -> None:
     x, w = s.input("f32[B, 300]"), s.param("f32[300, 200]")
     y = s.b.matmul(x, w)
     s.out("raw", y, "sum")
-    s.out("and after", s.b.tanh(s.b.add(y, s.param("f32[200]"))), "sum")
+    s.out("and after", s.b.tanh(s.b.mul(s.b.add(y, s.param("f32[200]")), 0.01)), "sum")
     s.out("gradient", s.b.matmul(x, y, transpose_a=True), "sum")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
 from kgraph.codegen.cpu.writer import CeilDiv, Group, Quantity
 from kgraph.codegen.loops import Affine, BufferRef, Expr, Tracer, contiguous, loop_index
 from kgraph.ir.dims import DimLike, shape_volume
 from kgraph.ir.graph import Node, Value
-from kgraph.ir.types import is_float
+from kgraph.ir.types import is_float, numpy_dtype
 
 __all__ = [
     "emit_cols",
@@ -161,10 +163,10 @@ def _fold_start(node: Node) -> str:
     low = name in ("max", "argmax")
     if is_float(dtype):
         return f"to_{dtype}({'-' if low else ''}float_inf)"
-    limits = {"i32": 31, "i64": 63, "i8": 7}
-    if dtype in limits:
-        return f"to_{dtype}({-(1 << limits[dtype]) if low else (1 << limits[dtype]) - 1})"
-    return "False" if dtype == "bool" else f"to_{dtype}({0 if low else 255})"
+    if dtype == "bool":
+        return "False" if low else "True"
+    info = np.iinfo(numpy_dtype(dtype))
+    return f"to_{dtype}({info.min if low else info.max})"
 
 
 def _fold_step(node: Node, accumulator: str, value: str) -> str:
@@ -332,6 +334,8 @@ class _RowPlan:
         w, node = self.ctx.writer, self.folds.nodes[k]
         if node.op.name in ("argmax", "argmin"):
             better = f"{value} {'>' if node.op.name == 'argmax' else '<'} a{k}"
+            if is_float(node.operands[0].dtype):  # the first NaN wins, as in NumPy
+                better = f"select({value} != {value}, a{k} == a{k}, {better})"
             w.line(f"b{k} = select({better}, {w.affine(self.position)}, b{k})")
             w.line(f"a{k} = select({better}, {value}, a{k})")
         else:

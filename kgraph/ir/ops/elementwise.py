@@ -13,7 +13,7 @@ import numpy as np
 
 from kgraph.errors import DtypeError
 from kgraph.ir.builder import Builder
-from kgraph.ir.graph import Node, Value
+from kgraph.ir.graph import Node, Value, literal
 from kgraph.ir.opdef import COMMUTATIVE, ELEMENTWISE, Attrs, Grads, Infer, define_op, no_gradient
 from kgraph.ir.ops.rules import broadcast_shapes, expect_count, float_unary, same_type, unbroadcast
 from kgraph.ir.types import TensorType, is_float, numpy_dtype
@@ -242,7 +242,8 @@ def _divide(x: Array, y: Array) -> Array:
 def _pow_rule(b: Builder, x: Value, y: Value, z: Value, dz: Value) -> tuple[Value | None, Value | None]:
     if y.literal is not None:
         if float(y.literal) == 0.0:
-            return None, None  # x^0 is 1 everywhere, also at 0 where the formula gives 0 * inf
+            # x^0 is 1 everywhere, also at 0, where the formula gives 0 * inf.
+            return b.broadcast_to(literal(0.0, x.dtype), shape=z.shape), None
         return b.mul(dz, b.mul(y, b.pow(x, float(y.literal) - 1.0))), None
     dx = b.mul(dz, b.mul(y, b.pow(x, b.sub(y, 1.0))))
     # d/dy x^y = z log x; at x = 0 the limit 0 is taken, as JAX does.

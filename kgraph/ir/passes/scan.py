@@ -161,8 +161,9 @@ def _stack_residuals(node: Node, back: _Backward, needed: Sequence[Value]) -> di
     """Let the forward scan stack what is needed; returns joint value -> stacked value.  Grows `node` in place, so
     that every holder of its results keeps valid values.
     """
-    body, inits, axis = node.regions[0], node.attrs["inits"], node.attrs["axis"]
-    from_joint = {new: old for old, new in back.to_joint.items()}
+    inits, axis = node.attrs["inits"], node.attrs["axis"]
+    body, from_joint = _forward_body(node, back)
+    node.regions = (body,)
     stacked: dict[Value, Value] = {}
     for value in needed:
         original = from_joint[value]
@@ -175,6 +176,19 @@ def _stack_residuals(node: Node, back: _Backward, needed: Sequence[Value]) -> di
         node.results = (*node.results, result)
         stacked[value] = result
     return stacked
+
+
+def _forward_body(node: Node, back: _Backward) -> tuple[Graph, dict[Value, Value]]:
+    """The body again, from the forward half of the joint graph, where loops inside it have grown their own residuals."""
+    old = node.regions[0]
+    body = Graph(old.name)
+    mapping: dict[Value, Value] = {}
+    for value in old.inputs:
+        mapping[back.to_joint[value]] = body.add_input(value.name, value.type)
+    for inner in back.joint.nodes[: back.forward_count]:
+        body.nodes.append(clone_node(inner, mapping))
+    body.outputs = [mapping[back.to_joint[value]] if value in back.to_joint else value for value in old.outputs]
+    return body, mapping
 
 
 def _or_zero(b: Builder, grad: Value | None, like: Value) -> Value:

@@ -1,0 +1,10 @@
+# raises: InvalidArgumentError, ValueError
+import numpy as np
+
+from kgraph.layers import Dense, Input
+from kgraph.models import Sequential
+
+model = Sequential([Input((3,)), Dense(1)])
+model.compile("sgd", "mse", target="reference")
+data = np.ones((8, 3)), np.ones((8, 1))
+model.fit(*data, validation_data=data, validation_freq=0, verbose=0)
