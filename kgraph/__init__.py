@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         optimizers,
         random,
         regularizers,
+        saving,
         utils,
     )
     from kgraph.core import DTypePolicy, InputSpec, Layer, Operation, Variable
@@ -65,13 +66,14 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "utils",
 ]
 
 _SUBMODULES = frozenset(
     "activations backend callbacks codegen constraints core datasets errors initializers ir layers losses "
     "metrics models ops "
-    "optimizers preprocessing random regularizers trainer utils".split()
+    "optimizers preprocessing random regularizers saving trainer utils".split()
 )
 _NAMES = {
     "DTypePolicy": ("kgraph.core", "DTypePolicy"),

@@ -243,7 +243,13 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
 
 swish, hard_swish = silu, hard_silu
 
+def keras2_hard_sigmoid(x: Any) -> Any:
+    """clip(0.2 · x + 0.5, 0, 1): what `hard_sigmoid` was in Keras 1 and 2; for their files."""
+    return ops.clip(x * 0.2 + 0.5, 0.0, 1.0)
+
+
 _REGISTRY = Registry("activation")
+_REGISTRY.add(keras2_hard_sigmoid)
 _REGISTRY.add_all(
     (linear, relu, leaky_relu, relu6, sigmoid, tanh, softmax, log_softmax, elu, selu, celu, softplus, softsign)
     + (exponential, hard_sigmoid, hard_silu, silu, gelu, mish, log_sigmoid, glu, hard_tanh, hard_shrink, soft_shrink)

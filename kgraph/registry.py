@@ -164,6 +164,10 @@ class Registry:
         """All spellings, in order of registration."""
         return list(self._table)
 
+    def has(self, name: Any) -> bool:
+        """Whether a built-in has this name."""
+        return isinstance(name, str) and self._key(name) in self._table
+
     def lookup(self, name: str) -> Any:
         """The class or function called `name`.
 

@@ -10,6 +10,7 @@ Python blocks of a page run in order, in one name space, in an empty directory; 
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import warnings
@@ -118,14 +119,36 @@ def test_every_error_has_its_section() -> None:
         assert re.search(rf"^###? {name}$", page, re.M), f"docs/errors.md has no section {name}"
 
 
-def test_every_module_is_in_the_architecture() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    missing = [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "kgraph").rglob("*.py"))
-        if path.name != "__init__.py" and f"`{path.relative_to(ROOT / 'kgraph').as_posix()}`" not in page
-    ]
-    assert not missing, f"docs/architecture.md does not name {missing}"
+def first_sentence(path: Path) -> str:
+    """What the module text says first, for a cell of a table."""
+    text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+    return re.split(r"(?<=[.])\s+(?=[A-Z`])", text.replace("\n", " "))[0].rstrip(".").replace("|", "\\|")
+
+
+def table_of(folders: str) -> str:
+    """The table of the files of some folders of the package; `.` is the package itself without its folders."""
+    rows = ["", "| file | what it is |", "|---|---|"]
+    package = ROOT / "kgraph"
+    for folder in folders.split():
+        found = package.glob("*.py") if folder == "." else (package / folder).rglob("*.py")
+        for path in sorted(found):
+            if path.name != "__init__.py":
+                rows.append(f"| `{path.relative_to(package).as_posix()}` | {first_sentence(path)} |")
+    return "\n".join([*rows, ""])
+
+
+def test_every_module_is_in_the_architecture(request: pytest.FixtureRequest) -> None:
+    page = ROOT / "docs" / "architecture.md"
+    text = page.read_text(encoding="utf-8")
+    tables = re.compile(r"(?<=<!-- files: )([^\n]*?)( -->\n)(.*?)(?=\n<!-- end -->)", re.S)
+    now = tables.sub(lambda found: found[1] + found[2] + table_of(found[1]), text)
+    if request.config.getoption("--update-golden"):
+        page.write_text(now, encoding="utf-8")
+        return
+    folders = {folder for found in tables.finditer(text) for folder in found[1].split()}
+    there = {path.parent.name for path in (ROOT / "kgraph").glob("*/__init__.py")}
+    assert folders == {".", *there}, "docs/architecture.md has tables for other folders than there are"
+    assert text == now, "the tables of files in docs/architecture.md are out of date (--update-golden)"
 
 
 def test_every_setting_is_described() -> None:

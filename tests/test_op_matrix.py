@@ -15,6 +15,7 @@ from kgraph.ir.builder import normalise_attrs
 from kgraph.ir.interpreter import REGION_RUNNERS
 from kgraph.ir.opdef import no_gradient
 from tests.gradients.cases import CASES
+from tests.numeric.cases import covered
 
 Column = Callable[[OpDef], bool]
 
@@ -41,17 +42,24 @@ def has_gradient_test(op: OpDef) -> bool:
     return op.vjp is no_gradient or bool(CASES.get(op.name))
 
 
+def has_cpu_test(op: OpDef) -> bool:
+    """Compared on the CPU target with the interpreter, in `tests/numeric`."""
+    return op.name in covered()
+
+
 COLUMNS: dict[str, Column] = {
     "infer": has_infer,
     "reference": has_reference,
     "vjp": has_vjp,
     "doc": has_doc,
     "gradient test": has_gradient_test,
+    "cpu": has_cpu_test,
 }
 
 GAPS: dict[tuple[str, str], str] = {
     ("reference", "scan"): "its meaning is in its region; the interpreter runs that",
     ("reference", "kernel"): "its meaning is in its region; the interpreter runs that",
+    ("cpu", "kernel"): "what the scheduler makes; every program on the CPU target is made of them",
     ("gradient test", "kernel"): "schedules are not differentiated; its vjp is the error that says so",
 }
 

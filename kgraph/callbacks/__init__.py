@@ -6,6 +6,7 @@ from kgraph.callbacks.base import Callback, CallbackList, History, LambdaCallbac
 from kgraph.callbacks.checkpoint import ModelCheckpoint
 from kgraph.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from kgraph.callbacks.schedule import LearningRateScheduler
+from kgraph.callbacks.swap import SwapEMAWeights
 from kgraph.callbacks.watch import CSVLogger, TerminateOnNaN
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TerminateOnNaN",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "GaussianNoise",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
 ]
 
 
@@ -95,6 +96,27 @@ class SpatialDropout2D(Dropout):
         if self.data_format == "channels_first":
             return (sizes[0], sizes[1], 1, 1)
         return (sizes[0], 1, 1, sizes[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal, unbuilt layer."""
+        config = super().get_config()
+        del config["noise_shape"]
+        return {**config, "data_format": self.data_format}
+
+
+class SpatialDropout3D(Dropout):
+    """Drops whole channels of a volume.  x: f32[B, D, H, W, C]."""
+
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, seed=seed, **kwargs)
+        self.data_format = normal_data_format(self, data_format)
+        self.input_spec = InputSpec(ndim=5)
+
+    def _noise_shape(self, inputs: Any) -> tuple[Any, ...]:
+        sizes = tuple(ops.shape(inputs))
+        if self.data_format == "channels_first":
+            return (sizes[0], sizes[1], 1, 1, 1)
+        return (sizes[0], 1, 1, 1, sizes[4])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal, unbuilt layer."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from kgraph.core.input_layer import Input
-from kgraph.errors import UnsupportedError
 from kgraph.models.model import Functional, Model, clone_model
 from kgraph.models.sequential import Sequential
 
@@ -13,29 +12,19 @@ __all__ = ["Functional", "Input", "Model", "Sequential", "clone_model", "load_mo
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Model:
-    """Read a whole model; not there yet.
+    """Read a whole model from a `.keras` or `.h5` file; see `kgraph.saving.load_model`."""
+    from kgraph import saving
 
-    Raises:
-        UnsupportedError: always.
-    """
-    raise UnsupportedError(
-        "whole models cannot be loaded yet", fix="make the model by its script, then load_weights(...)"
-    )
+    return saving.load_model(filepath, custom_objects, compile, safe_mode)
 
 
 def save_model(model: Model, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-    """Save a whole model; not there yet.
-
-    Raises:
-        UnsupportedError: always.
-    """
+    """Write a whole model to a `.keras` or `.h5` file; see `kgraph.saving.save_model`."""
     model.save(filepath, overwrite, **kwargs)
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
-    """A model from its configuration; not there yet.
+    """A new model from `model.to_json()`; see `kgraph.saving.model_from_json`."""
+    from kgraph import saving
 
-    Raises:
-        UnsupportedError: always.
-    """
-    raise UnsupportedError("models cannot be read from JSON yet", fix="make the model by its script")
+    return saving.model_from_json(json_string, custom_objects)

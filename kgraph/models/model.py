@@ -385,31 +385,67 @@ class Model(TrainingMethods, Layer):
             )
         return super().get_weights()
 
+    # -- configuration and files ----------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
-        """Configurations of models come with model files.
+        """The configuration: layers and calls of a functional model, else the constructor's arguments.
 
         Raises:
-            UnsupportedError: always, but for subclasses that override it.
+            UnsupportedError: a subclass takes arguments that are no plain values, and does not override this.
         """
-        raise UnsupportedError(
-            "the configuration of a model cannot be saved yet", fix="keep the script, and save the weights"
-        )
+        from kgraph.saving.graphs import functional_config, is_functional
+
+        if is_functional(self):
+            return functional_config(self)
+        base: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self._policy.name}
+        overridden = type(self).get_config is not Model.get_config
+        return base if overridden else self._automatic_config(base)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A new model from `get_config()`, with new weights.
+
+        Raises:
+            UnknownNameError: a layer's class is not known; the message names `custom_objects`.
+        """
+        from kgraph.saving.graphs import functional_from_config
+        from kgraph.saving.objects import custom_object_scope
+
+        with custom_object_scope(custom_objects):
+            if cls is Model or issubclass(cls, Functional) or {"layers", "input_layers"} <= set(config):
+                return functional_from_config(cls, config)
+            return cls(**config)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The input shape that the model was built with; nothing when its graph says it."""
+        return None if self._graph is not None or not self.built else super().get_build_config()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, described; empty before."""
+        from kgraph.saving.compiling import compile_config
+
+        return compile_config(self)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config()` says."""
+        from kgraph.saving.compiling import compile_from_config
+
+        compile_from_config(self, config)
 
     def to_json(self, **kwargs: Any) -> str:
-        """The configuration as JSON; not there yet.
+        """The configuration as JSON; `kwargs` go to `json.dumps`.  See `models.model_from_json`."""
+        from kgraph.saving.files import model_to_json
+
+        return model_to_json(self, **kwargs)
+
+    def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any) -> None:
+        """Write model, weights and state of training to a `.keras` (or `.h5`) file; see `saving.save_model`.
 
         Raises:
-            UnsupportedError: always.
+            InvalidArgumentError: the end of the name is no format, or the file exists and `overwrite` is False.
         """
-        raise UnsupportedError("to_json() is not supported yet", fix="keep the script, and save the weights")
+        from kgraph.saving.files import save_model
 
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save model and weights; not there yet.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError("whole models cannot be saved yet", fix="use save_weights('name.weights.h5')")
+        save_model(self, filepath, overwrite, include_optimizer, **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Write the weights to a `.weights.h5` file in the layout of Keras 3; the file appears whole or not at all.
@@ -421,15 +457,15 @@ class Model(TrainingMethods, Layer):
 
         save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read weights that `save_weights` (or Keras 3) wrote.
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any) -> None:
+        """Read weights: `.weights.h5`, `.keras`, or `.h5` of Keras 2 (where `by_name` matches layers by name).
 
         Raises:
             ValueError: the file does not fit the model; names the layer and both shapes.
         """
-        from kgraph.models.weights_file import load_weights
+        from kgraph.saving.files import load_weights
 
-        load_weights(self, filepath, skip_mismatch)
+        load_weights(self, filepath, skip_mismatch, by_name, **kwargs)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -191,6 +191,21 @@ class Sequential(Model):
         """Name of the input."""
         return [self._chain[0].name] if self._chain else []
 
+    def get_config(self) -> dict[str, Any]:
+        """The configuration: the input, when it is known, and the layers."""
+        from kgraph.saving.graphs import sequential_config
+
+        return sequential_config(self)
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Sequential:
+        """A new model from `get_config()`, or from the list of layers that Keras 2 wrote."""
+        from kgraph.saving.graphs import sequential_from_config
+        from kgraph.saving.objects import custom_object_scope
+
+        with custom_object_scope(custom_objects):
+            return sequential_from_config(cls, config)
+
     def __len__(self) -> int:
         return len(self._stack)
 

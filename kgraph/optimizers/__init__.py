@@ -6,23 +6,33 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from kgraph.errors import InvalidArgumentError
+from kgraph.errors import InvalidArgumentError, UnsupportedError
 from kgraph.optimizers import schedules
 from kgraph.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+from kgraph.optimizers.loss_scale import LossScaleOptimizer
 from kgraph.optimizers.optimizer import Optimizer
+from kgraph.optimizers.scaled import Adafactor, Ftrl, Lamb, Muon, ScheduleFreeAdamW
 from kgraph.registry import Registry, serialize
 
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Ftrl",
+    "Lamb",
     "Lion",
+    "LossScaleOptimizer",
+    "MultiOptimizer",
+    "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",
@@ -31,6 +41,25 @@ __all__ = [
 
 _REGISTRY = Registry("optimizer", fold=True)
 _REGISTRY.add_all((SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion), {})
+_REGISTRY.add_all((Ftrl, Lamb, Adafactor, Muon, ScheduleFreeAdamW, LossScaleOptimizer), {})
+
+
+class MultiOptimizer:
+    """Not there: several optimizers for the weights of one model.
+
+    Raises:
+        UnsupportedError: always.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise UnsupportedError(
+            f"{type(self).__name__} is not supported: one optimizer moves all weights of a model",
+            fix="compile with one optimizer; freeze layers with trainable=False between two fits",
+        )
+
+
+class OptimizerMap(MultiOptimizer):
+    """Not there, see `MultiOptimizer`."""
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

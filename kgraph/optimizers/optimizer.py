@@ -2,7 +2,9 @@
 
 A subclass says how one variable moves in `update_step`; what depends on the step alone is computed once in `prepare`,
 as scalars, so that the update of a weight is a single elementwise chain.  The order within a step is that of Keras 3:
-scale, clip, decoupled weight decay, update, constraints, iterations + 1.
+scale, accumulate, clip, decoupled weight decay, update, moving average, constraints, iterations + 1.
+
+The graph has no branches: a step that only accumulates gradients computes the update too, and `select`s the old values.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from kgraph import ops
-from kgraph.core import Variable
+from kgraph.core import Variable, current_trace
 from kgraph.core.session import unique_name
-from kgraph.errors import InvalidArgumentError, UnsupportedError
+from kgraph.errors import InvalidArgumentError
 from kgraph.optimizers.schedules import LearningRateSchedule
 from kgraph.optimizers.schedules import deserialize as deserialize_schedule
 from kgraph.registry import serialize
@@ -33,7 +35,11 @@ class Optimizer:
         clipnorm: largest L2 norm of one gradient.
         clipvalue: largest absolute entry of a gradient.
         global_clipnorm: largest L2 norm of all gradients together.
-        loss_scale_factor: gradients are divided by it.
+        use_ema: keep a moving average of every weight; training ends with the averages in place of the weights.
+        ema_momentum: weight of the old average.
+        ema_overwrite_frequency: copy the averages into the weights every so many updates.
+        loss_scale_factor: the loss is multiplied, the gradients are divided by it.
+        gradient_accumulation_steps: update every so many steps, with the mean of their gradients.
         name: prefix of its variables.
         lr: Keras 2's name of `learning_rate`.
         decay: Keras 2: the rate is divided by (1 + decay · iterations).
@@ -65,10 +71,10 @@ class Optimizer:
             )
         if lr is not None:
             learning_rate = lr
-        if use_ema:
-            raise UnsupportedError(f"{kind}: argument `use_ema` is not supported yet")
-        if gradient_accumulation_steps:
-            raise UnsupportedError(f"{kind}: argument `gradient_accumulation_steps` is not supported yet")
+        if use_ema and not 0.0 <= ema_momentum <= 1.0:
+            raise InvalidArgumentError(f"{kind}: ema_momentum={ema_momentum!r}", needed="a number from 0 to 1")
+        _check_count(kind, "ema_overwrite_frequency", ema_overwrite_frequency, 1)
+        _check_count(kind, "gradient_accumulation_steps", gradient_accumulation_steps, 2)
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = [key for key, value in clips.items() if value is not None]
         if len(given) > 1:
@@ -88,7 +94,10 @@ class Optimizer:
         self._index: dict[int, int] = {}
         self._undecayed: set[int] = set()
         self._undecayed_names: list[str] = []
-        self.iterations = self._track(
+        self.generation = 0
+        self._averages_of_weights: list[Variable] = []
+        self._accumulated: list[Variable] = []
+        self._iterations = self._track(
             Variable(0, shape=(), dtype="int64", trainable=False, name="iteration", path=f"{self.name}/iteration")
         )
         self._learning_rate: Any = None
@@ -151,9 +160,9 @@ class Optimizer:
 
     def _scheduled(self) -> Any:
         if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self.iterations)
+            return self._learning_rate(self._iterations)
         try:
-            return self._learning_rate(self.iterations)
+            return self._learning_rate(self._iterations)
         except TypeError:
             return self._learning_rate()
 
@@ -162,8 +171,15 @@ class Optimizer:
         rate = self._learning_rate if isinstance(self._learning_rate, Variable) else self._scheduled()
         rate = ops.cast(rate, "float32")
         if self.decay:
-            rate = rate / (ops.cast(self.iterations, "float32") * self.decay + 1.0)
+            rate = rate / (ops.cast(self._iterations, "float32") * self.decay + 1.0)
         return rate
+
+    @property
+    def iterations(self) -> Any:
+        """Updates done: an int64 Variable; a number when gradients are accumulated over several steps."""
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
 
     # -- variables ----------------------------------------------------------------------------------------------------
     @property
@@ -217,6 +233,30 @@ class Optimizer:
         self._trainable_variables = list(variables)
         self._index = {id(variable): position for position, variable in enumerate(self._trainable_variables)}
         self.built = True
+        if self.use_ema:
+            self._averages_of_weights = self.add_optimizer_variables(variables, "average")
+        if self.gradient_accumulation_steps:
+            self._accumulated = self.add_optimizer_variables(variables, "gradient_accumulator")
+
+    def extend(self, variables: Sequence[Variable]) -> bool:
+        """Make slots for weights that were released after `build`, and keep the slots there are.
+
+        Returns:
+            Whether there were new weights.  Steps compiled before then hold slots that are no longer in use.
+        """
+        new = [variable for variable in variables if id(variable) not in self._index]
+        if not self.built or not new:
+            return False
+        old = {variable.path: variable for variable in self.variables}
+        self._variables = [v for v in self._variables if v is self._iterations or v is self._learning_rate]
+        self.built = False
+        self.build([*self._trainable_variables, *new])
+        for variable in self.variables:
+            kept = old.get(variable.path)
+            if kept is not None and kept is not variable and kept.array.shape == variable.array.shape:
+                variable.array[...] = kept.array
+        self.generation += 1
+        return True
 
     def _get_variable_index(self, variable: Variable) -> int:
         return self._index[id(variable)]
@@ -272,22 +312,83 @@ class Optimizer:
         gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
-        gradients = self._clip(gradients)
-        rate = self.current_learning_rate()
-        if self.weight_decay is not None:
-            shrink = rate * self.weight_decay
-            for variable in variables:
-                if self._decays(variable):
-                    value = ops.convert_to_tensor(variable)
-                    variable.assign(value - value * shrink)
-        self.prepare(rate)
-        for gradient, variable in zip(gradients, variables):
-            self.update_step(gradient, variable, rate)
+        if self.gradient_accumulation_steps:
+            self._accumulate(gradients, variables)
+        else:
+            self._move(gradients, variables)
+        if self.use_ema:
+            self._average()
         for variable in variables:
             constraint: Callable[[Any], Any] | None = variable.constraint
             if constraint is not None:
                 variable.assign(constraint(ops.convert_to_tensor(variable)))
-        self.iterations.assign(ops.add(self.iterations, 1))
+        self._iterations.assign(ops.add(self._iterations, 1))
+
+    def _move(self, gradients: list[Any], variables: Sequence[Variable]) -> None:
+        """Clip, decay and update."""
+        gradients = self._clip(gradients)
+        rate = self.current_learning_rate()
+        self.decay_weights(variables, rate)
+        self.prepare(rate)
+        for gradient, variable in zip(gradients, variables):
+            self.update_step(gradient, variable, rate)
+
+    def decay_weights(self, variables: Sequence[Variable], learning_rate: Any) -> None:
+        """w -= w · weight_decay · learning rate."""
+        if self.weight_decay is None:
+            return
+        shrink = learning_rate * self.weight_decay
+        for variable in variables:
+            if self._decays(variable):
+                value = ops.convert_to_tensor(variable)
+                variable.assign(value - value * shrink)
+
+    def _accumulate(self, gradients: list[Any], variables: Sequence[Variable]) -> None:
+        """Add the gradients up; on the last step of a round move the weights by their mean."""
+        steps = int(self.gradient_accumulation_steps or 1)
+        due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
+        slots = [self._accumulated[self._get_variable_index(variable)] for variable in variables]
+        sums = [ops.add(slot, gradient) for slot, gradient in zip(slots, gradients)]
+        for slot, total in zip(slots, sums):
+            slot.assign(ops.where(due, 0.0, total))
+        own = [variable for variable in self.variables if all(variable is not slot for slot in slots)]
+        before = snapshot([*variables, *own])
+        self._move([total / float(steps) for total in sums], variables)
+        keep_unless(due, before)
+
+    def _average(self) -> None:
+        """Move the average of each weight; from time to time make it the weight."""
+        done = self.iterations
+        keep = ops.cast(ops.not_equal(done, 0), "float32") * self.ema_momentum
+        overwrite = None
+        if self.ema_overwrite_frequency:
+            overwrite = ops.equal(ops.mod(ops.add(done, 1), self.ema_overwrite_frequency), 0)
+        for variable, slot in zip(self._trainable_variables, self._averages_of_weights):
+            average = ops.multiply(slot, keep) + ops.multiply(variable, 1.0 - keep)
+            slot.assign(average)
+            if overwrite is not None:
+                variable.assign(ops.where(overwrite, average, variable))
+
+    def finalize_variable_values(self, var_list: Sequence[Variable] | None = None) -> None:
+        """Put the moving averages in place of the weights, as training ends; only with `use_ema`."""
+        for variable, average in zip(self._trainable_variables, self._averages_of_weights):
+            variable.assign(average.array)
+
+    def swap_averages(self) -> None:
+        """Exchange the weights and their moving averages; before the first step there are none."""
+        for variable, average in zip(self._trainable_variables, self._averages_of_weights):
+            weight = variable.array.copy()
+            variable.assign(average.array)
+            average.assign(weight)
+
+    def keep_weights_as_averages(self) -> None:
+        """Set the moving averages to the weights."""
+        for variable, average in zip(self._trainable_variables, self._averages_of_weights):
+            average.assign(variable.array)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss whose gradients `apply` takes."""
+        return loss if self.loss_scale_factor is None else loss * float(self.loss_scale_factor)
 
     def _clip(self, gradients: list[Any]) -> list[Any]:
         if self.clipnorm:
@@ -340,6 +441,29 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _check_count(kind: str, name: str, value: Any, least: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise InvalidArgumentError(f"{kind}: {name}={value!r}", needed=f"None, or a whole number, {least} or more")
+
+
+def snapshot(variables: Sequence[Variable]) -> list[tuple[Variable, Any]]:
+    """Each variable with its present value."""
+    trace = current_trace()
+    if trace is not None:
+        return [(variable, trace.value_of(variable)) for variable in variables]
+    return [(variable, variable.array.copy()) for variable in variables]
+
+
+def keep_unless(condition: Any, before: Sequence[tuple[Variable, Any]]) -> None:
+    """Give variables their value of a `snapshot` back, unless `condition` holds."""
+    trace = current_trace()
+    for variable, value in before:
+        if trace is None:
+            variable.assign(ops.where(condition, variable, value))
+        elif trace.value_of(variable).value is not value.value:
+            variable.assign(ops.where(condition, trace.value_of(variable), value))
 
 
 def _norm(tensors: Sequence[Any]) -> Any:

@@ -253,7 +253,7 @@ def _function(config: Mapping[str, Any]) -> Any:
         if isinstance(key, str) and key in custom_objects():
             return custom_objects()[key]
     for registry in _registries(config.get("module")):
-        if isinstance(name, str) and name in registry.names():
+        if registry.has(name):
             return registry.lookup(name)
     raise UnknownNameError(
         f"the function {name!r} is not known here",
@@ -299,7 +299,7 @@ def class_of(config: Mapping[str, Any]) -> Any:
         if name in ("Sequential", "Functional", "Model"):
             return {"Sequential": models.Sequential, "Functional": models.Functional, "Model": models.Model}[name]
         for registry in _registries(module):
-            if name in registry.names():
+            if registry.has(name):
                 return registry.lookup(name)
         if str(module) == "keras.random" and name == "SeedGenerator":
             from kgraph.random import SeedGenerator

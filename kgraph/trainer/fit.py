@@ -153,6 +153,7 @@ def fit(
             break
         if trainer.model.stop_training:
             break
+    trainer.optimizer.finalize_variable_values(trainer.model.trainable_variables)
     hooks.on_train_end(logs)
     history = hooks.history
     assert history is not None

@@ -202,6 +202,7 @@ def record(
     updates = mode == "train" and backward
     if updates and trainable:
         trainer.optimizer.build(trainable)  # makes the slots, as ordinary variables, before tracing
+        trainer.optimizer.extend(trainable)  # of layers released since
     trace = Trace(graph, training=mode == "train", seed_step=trainer.seed_step)
     with trace:
         _forward(trainer, trace, mode, signature)
@@ -309,6 +310,7 @@ def _update(trainer: Trainer, trace: Trace, loss: Value, trainable: Sequence[Var
     """Gradients of the trainable variables that the loss depends on, and the optimizer's update."""
     read = {id(variable) for variable in trace.variables.values()}
     used = [variable for variable in trainable if id(variable) in read]
+    loss = trainer.optimizer.scale_loss(TracedTensor(loss, trace)).value
     grads = append_gradients(trace.graph, loss, [trace.param_of(variable) for variable in used])
     pairs = [(TracedTensor(grad, trace), variable) for grad, variable in zip(grads, used) if grad is not None]
     if trainable and not pairs:

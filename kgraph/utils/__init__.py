@@ -8,17 +8,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kgraph.core.session import clear_session
     from kgraph.random import set_random_seed
+    from kgraph.saving.objects import (
+        CustomObjectScope,
+        custom_object_scope,
+        deserialize_keras_object,
+        get_custom_objects,
+        get_registered_name,
+        get_registered_object,
+        register_keras_serializable,
+        serialize_keras_object,
+    )
     from kgraph.utils.numeric import normalize, to_categorical
     from kgraph.utils.sequence import pad_sequences
     from kgraph.utils.vis import model_to_dot, plot_model
 
 __all__ = [
+    "CustomObjectScope",
     "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "is_keras_tensor",
     "model_to_dot",
     "normalize",
     "pad_sequences",
     "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "to_categorical",
 ]
@@ -32,6 +50,14 @@ _NAMES = {
     "pad_sequences": ("kgraph.utils.sequence", "pad_sequences"),
     "plot_model": ("kgraph.utils.vis", "plot_model"),
     "model_to_dot": ("kgraph.utils.vis", "model_to_dot"),
+    "CustomObjectScope": ("kgraph.saving.objects", "CustomObjectScope"),
+    "custom_object_scope": ("kgraph.saving.objects", "custom_object_scope"),
+    "deserialize_keras_object": ("kgraph.saving.objects", "deserialize_keras_object"),
+    "get_custom_objects": ("kgraph.saving.objects", "get_custom_objects"),
+    "get_registered_name": ("kgraph.saving.objects", "get_registered_name"),
+    "get_registered_object": ("kgraph.saving.objects", "get_registered_object"),
+    "register_keras_serializable": ("kgraph.saving.objects", "register_keras_serializable"),
+    "serialize_keras_object": ("kgraph.saving.objects", "serialize_keras_object"),
     "standardize_dtype": ("kgraph.core.dtypes", "standardize_dtype"),
 }
 

@@ -45,7 +45,9 @@ def check_places(plan: MemoryPlan, dims: Mapping[str, int]) -> None:
             assert (cells.max() + 1) * itemsize(value.dtype) <= size_of(place.buffer.bytes, dims)
 
 
-def element_offsets(value: Value, place: Place, dims: Mapping[str, int], turns: Mapping[Node, int] | None = None) -> np.ndarray:
+def element_offsets(
+    value: Value, place: Place, dims: Mapping[str, int], turns: Mapping[Node, int] | None = None
+) -> np.ndarray:
     """Offset in its buffer of each element, in elements; for a place that loops move, in the given turn of each (or the first)."""
     offset = size_of(place.offset, dims)
     for walk in place.walks:
@@ -95,7 +97,9 @@ class _Tags:
             return  # a slice of a sequence: written whole, before the loop
         tags, where = self.cells_of(self.plan.places[value], value)
         found = set(np.unique(tags[where]).tolist()) - {self.content[value]}
-        assert not found, f"{reader} reads {self.names[self.content[value]]}, but finds {[self.names[t] for t in found]}"
+        assert not found, (
+            f"{reader} reads {self.names[self.content[value]]}, but finds {[self.names[t] for t in found]}"
+        )
 
     def alias(self, result: Value, source: Value) -> None:
         if source in self.content:
@@ -133,7 +137,9 @@ class _Tags:
         for number in range(inits):
             self.write(node.results[number], f"state {number}")
             self.content[body.inputs[number]] = self.content[node.results[number]]
-        for argument, outer in zip(body.inputs[inits + node.attrs["sequences"] :], node.operands[inits + node.attrs["sequences"] :]):
+        for argument, outer in zip(
+            body.inputs[inits + node.attrs["sequences"] :], node.operands[inits + node.attrs["sequences"] :]
+        ):
             self.alias(argument, outer)
         for turn in range(min(3, size_of(node.attrs["length"], self.dims))):
             self.turns[node] = turn

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 import kgraph.codegen
-from kgraph.ir import Builder, Graph, TensorType
+from kgraph.ir import Builder, Graph, TensorType, Value
 from kgraph.ir.interpreter import interpret
+from kgraph.ir.passes.autodiff import append_gradients
 from tests.ir.evaluating import B
 from tests.numeric.models import MODELS
-from tests.numeric.sheet import Sheet
+from tests.numeric.sheet import Sheet, integers, scan, values
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -18,7 +21,9 @@ def test_model_against_interpreter(name: str) -> None:
     MODELS[name]().check(others={"T": 5})
 
 
-@pytest.mark.parametrize("name", ["mlp_train", "batch_norm_train", "lstm_train", "conv_train", "pieces", "updates_in_place"])
+@pytest.mark.parametrize(
+    "name", ["mlp_train", "batch_norm_train", "lstm_train", "conv_train", "pieces", "updates_in_place"]
+)
 def test_old_memory_does_not_matter(name: str) -> None:
     """Whatever lies in the arena before a run is never read: 0xFF bytes are NaN as floats."""
     made = MODELS[name]()
@@ -128,3 +133,278 @@ def test_integer_product_names_the_op() -> None:
     graph.outputs = [b.matmul(x, x, transpose_b=True)]
     with pytest.raises(kgraph.errors.UnsupportedError, match="matmul of i32"):
         kgraph.codegen.compile(graph)
+
+
+# -- small programs that once went wrong, or still do -----------------------------------------------------------------
+PROGRAMS: dict[str, Callable[[Sheet], None]] = {}
+FAULTS: dict[str, str] = {}
+
+Body = tuple[list[Value], list[Value]]
+
+
+def program(fault: str = "") -> Callable[[Callable[[Sheet], None]], Callable[[Sheet], None]]:
+    """A program to compare; with `fault`, one that is known to fail, and why."""
+
+    def register(write: Callable[[Sheet], None]) -> Callable[[Sheet], None]:
+        PROGRAMS[write.__name__] = write
+        if fault:
+            FAULTS[write.__name__] = fault
+        return write
+
+    return register
+
+
+_OTHER_ROW = (
+    "fusion takes a folded value for the row's own although a view (reverse, slice, broadcast, gather) reads another's"
+)
+_UNEVEN = "matmul of rank 4 steps over all leading axes with one stride"
+_SLICED = "a loop reads its own sliced output as a row-major array"
+_FIRST_STATE = "the first state of an inner loop is a slice of the outer one"
+
+
+@program(_OTHER_ROW)
+def reversed_row_sums(s: Sheet) -> None:
+    x = s.input("f32[B, 4]")
+    s.out("subtracted", s.b.sub(x, s.b.reverse(s.b.sum(x, axes=(1,), keepdims=True), axes=(0,))), "sum")
+
+
+@program(_OTHER_ROW)
+def reversed_row_sums_alone(s: Sheet) -> None:
+    s.out("y", s.b.tanh(s.b.reverse(s.b.sum(s.input("f32[B, 4]"), axes=(1,)), axes=(0,))), "sum")
+
+
+@program(_OTHER_ROW)
+def reversed_column_sums(s: Sheet) -> None:
+    total = s.b.sum(s.input("f32[B, 4]"), axes=(0,))
+    s.out("y", [total, s.b.reverse(total, axes=(0,))], "sum")
+
+
+@program(_OTHER_ROW)
+def first_row_sum(s: Sheet) -> None:
+    total = s.b.sum(s.input("f32[B, 4]"), axes=(1,), keepdims=True)
+    s.out("y", s.b.sub(s.b.slice(total, starts=(0, 0), limits=(1, 1)), total), "sum")
+
+
+@program(_OTHER_ROW)
+def row_sums_along_columns(s: Sheet) -> None:
+    x = s.input("f32[4, 4]")
+    s.out("y", s.b.tanh(s.b.broadcast_to(s.b.sum(x, axes=(1,)), shape=(4, 4))), "sum")
+
+
+@program(_OTHER_ROW)
+def gathered_row_sums(s: Sheet) -> None:
+    total = s.b.sum(s.input("f32[3, 4]"), axes=(1,), keepdims=True)
+    s.out("y", s.b.gather(s.b.minimum(total, 1.0), s.input("i32[3]", integers(0, 3))), "sum")
+
+
+@program("an alias of a folded value is read in the kernel that folds it")
+def row_sums_of_nothing(s: Sheet) -> None:
+    x = s.input("f32[0, 3]")
+    s.out("y", s.b.reshape(s.b.mul(s.b.sum(x, axes=(1,)), 2.0), shape=(0, 3)))
+
+
+@program("no part clears the sums of a reduction over no rows")
+def column_products_of_nothing(s: Sheet) -> None:
+    x = s.input("f32[0, 3]")
+    s.out("y", [s.b.prod(x, axes=(0,)), s.b.add(s.b.sum(x, axes=(0,)), 1.0)])
+
+
+@program(_UNEVEN)
+def stacked_products(s: Sheet) -> None:
+    x, y = s.input("f32[B, 2, 3, 3]"), s.input("f32[B, 2, 3, 3]")
+    s.out("y", s.b.sum(s.b.concat(s.b.matmul(x, y), s.b.matmul(y, x), axis=1), axes=(3,)), "sum")
+
+
+@program(_UNEVEN)
+def product_of_a_piece(s: Sheet) -> None:
+    x, y = s.b.tanh(s.input("f32[B, 2, 3, 3]")), s.input("f32[B, 2, 3, 3]")
+    s.out("y", [s.b.tanh(s.b.concat(x, y, axis=1)), s.b.matmul(x, y)], "sum")
+
+
+@program(_UNEVEN)
+def products_in_a_loop_over_axis_1(s: Sheet) -> None:
+    def body(b: Builder, state: Value, item: Value) -> Body:
+        return [b.tanh(b.matmul(state, item))], [b.matmul(item, item, transpose_a=True)]
+
+    s.out("y", scan(s.b, [s.input("f32[B, 2, 3, 3]"), s.input("f32[B, 4, 2, 3, 3]")], body, 1, 1, axis=1), "model")
+
+
+@program(_SLICED)
+def reshaped_output_of_a_loop(s: Sheet) -> None:
+    def body(b: Builder, state: Value, item: Value) -> Body:
+        out = b.tanh(item)
+        return [b.add(state, b.sum(b.reshape(out, shape=(B, 2, 2)), axes=(2,)))], [out]
+
+    s.out("y", scan(s.b, [s.input("f32[B, 2]"), s.input("f32[B, 3, 4]")], body, 1, 1, axis=1), "model")
+
+
+@program(_SLICED)
+def scattered_output_of_a_loop(s: Sheet) -> None:
+    def body(b: Builder, state: Value, item: Value, ids: Value) -> Body:
+        out = b.tanh(item)
+        return [b.add(state, b.scatter_add(ids, out, rows=3))], [out]
+
+    operands = [s.input("f32[3, 4]"), s.input("f32[B, 3, 4]"), s.input("i32[B]", integers(0, 3))]
+    s.out("y", scan(s.b, operands, body, 1, 1, axis=1), "model")
+
+
+@program(_SLICED)
+def pooled_output_of_a_loop(s: Sheet) -> None:
+    pool = {"window": (2, 2), "strides": (2, 2)}
+
+    def body(b: Builder, item: Value) -> Body:
+        out = b.tanh(item)
+        pooled = b.max_pool(out, **pool)
+        return [], [out, b.max_pool_grad(out, pooled, pooled, **pool)]
+
+    s.out("y", scan(s.b, [s.input("f32[B, 3, 4, 4, 2]")], body, 0, 1, axis=1), "model")
+
+
+def _inner(b: Builder, state: Value, item: Value) -> Body:
+    return [b.tanh(b.add(state, item))], [b.add(state, item)]
+
+
+@program(_FIRST_STATE)
+def inner_loop_from_a_slice(s: Sheet) -> None:
+    def body(b: Builder, state: Value, rows: Value, start: Value) -> Body:
+        last, steps = scan(b, [start, rows], _inner, 1, 1, axis=1)
+        return [b.add(last, state)], [steps]
+
+    s.out(
+        "y", scan(s.b, [s.input("f32[B, 2]"), s.input("f32[3, B, 4, 2]"), s.input("f32[3, B, 2]")], body, 1, 2), "model"
+    )
+
+
+@program(_FIRST_STATE)
+def inner_loop_from_an_output(s: Sheet) -> None:
+    def body(b: Builder, state: Value, rows: Value, item: Value) -> Body:
+        start = b.tanh(item)
+        last, _ = scan(b, [start, rows], _inner, 1, 1, axis=1)
+        return [b.add(last, state)], [start]
+
+    operands = [s.input("f32[B, 2]"), s.input("f32[B, 3, 4, 2]"), s.input("f32[B, 3, 2]")]
+    s.out("y", scan(s.b, operands, body, 1, 2, axis=1), "model")
+
+
+@program("the gradient goes to an element although the window holds NaN")
+def pooling_gradient_of_nan(s: Sheet) -> None:
+    x = s.input("f32[B, 2, 4, 1]", values(np.nan, 1.0, 2.0, 3.0, 4.0))
+    pool = {"window": (2, 2), "strides": (2, 2)}
+    y = s.b.max_pool(x, **pool)
+    s.out("y", s.b.max_pool_grad(x, y, s.b.broadcast_to(1.0, shape=y.shape), **pool))
+
+
+@program("x - floor(x / y) * y is NaN where y is infinite")
+def remainder_of_infinity(s: Sheet) -> None:
+    x = s.input("f32[B, 4]", values(7.0, -7.0, 2.5))
+    y = s.input("f32[4]", values(np.inf, -np.inf, 3.0, -3.0))
+    s.out("y", s.b.mod(x, y), "arithmetic")
+
+
+@program()
+def invariants_of_a_loop(s: Sheet) -> None:
+    """What a loop reads in every turn is not free memory in the first."""
+    b = s.b
+
+    def body(i: Builder, state: Value, item: Value, rate: Value, kernel: Value) -> Body:
+        mixed = i.add(i.add(i.matmul(i.tanh(rate), kernel), item), state)
+        new = i.matmul(mixed, kernel)
+        return [new], [i.add(new, item)]
+
+    operands = [
+        b.tanh(s.input("f32[B, 3]")),
+        b.tanh(s.input("f32[4, B, 3]")),
+        b.exp(s.input("f32[B, 3]")),
+        s.param("f32[3, 3]"),
+    ]
+    s.out("y", scan(b, operands, body, 1, 1), "model")
+
+
+@program()
+def swapped_states(s: Sheet) -> None:
+    def body(b: Builder, first: Value, second: Value, item: Value) -> Body:
+        return [second, b.add(first, item)], [b.mul(first, second)]
+
+    same = s.input("f32[B, 2]")
+    s.out("y", scan(s.b, [same, s.input("f32[B, 2]"), s.input("f32[3, B, 2]")], body, 2, 1), "model")
+    s.out("from one value", scan(s.b, [same, same, s.input("f32[3, B, 2]")], body, 2, 1), "model")
+
+
+@program()
+def pieces_of_two_concatenations(s: Sheet) -> None:
+    x = s.input("f32[B, 4]")
+    shared = s.b.tanh(x)
+    for first in (s.b.exp(x), s.b.sin(x)):
+        s.out("y", s.b.mul(s.b.concat(first, shared, axis=1), 2.0), "function")
+    s.out("twice", s.b.mul(s.b.concat(shared, shared, axis=0), 2.0), "function")
+
+
+@program()
+def positions_of_nan(s: Sheet) -> None:
+    """The first NaN is the greatest and the least."""
+    x = s.input("f32[B, 6]", values(np.nan, np.inf, -np.inf, 0.0, 1.0, 2.0, 3.0))
+    for op in ("argmax", "argmin"):
+        for axis in (0, 1):
+            s.out(f"{op} {axis}", s.b.op(op, x, axis=axis))
+
+
+@program("Numba widens arithmetic of small unsigned integers to uint64, which kernels do not know")
+def small_unsigned_integers(s: Sheet) -> None:
+    for dtype, top in (("u8", 256), ("u32", 1 << 32)):
+        x = s.input(f"{dtype}[B, 3]", integers(0, top))
+        for op in ("add", "sub", "mul", "div", "mod", "maximum", "gt"):
+            s.out(f"{op} {dtype}", s.b.op(op, x, 7))
+        s.out(f"fold {dtype}", [s.b.sum(x, axes=(1,)), s.b.min(x, axes=(1,)), s.b.max(x, axes=(0,))])
+        s.out(f"to float {dtype}", s.b.cast(x, dtype="f64"))
+
+
+@program()
+def more_buffers_than_alias_scopes(s: Sheet) -> None:
+    total = s.input("f32[B, 3]")
+    for _ in range(80):
+        total = s.b.add(total, s.input("f32[B, 3]"))
+    s.out("y", total, "sum")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=FAULTS[name])] if name in FAULTS else [])
+        for name in PROGRAMS
+    ],
+)
+def test_program_against_interpreter(name: str) -> None:
+    s = Sheet(name)
+    PROGRAMS[name](s)
+    s.check(sizes=(1, 5))
+
+
+def test_gradient_of_nested_loops() -> None:
+    s = Sheet("nested")
+
+    def body(b: Builder, state: Value, rows: Value) -> Body:
+        last, steps = scan(b, [state, rows], _inner, 1, 1, axis=1, reverse=True)
+        return [last], [steps]
+
+    operands = [s.input("f32[B, 2]"), s.input("f32[3, B, 4, 2]")]
+    results = scan(s.b, operands, body, 1, 1)
+    grads = append_gradients(s.graph, s.b.sum(s.b.tanh(results[1]), axes=(0, 1, 2, 3)), operands)
+    s.out("gradients", [grad for grad in grads if grad is not None], "model")
+    s.check(sizes=(1, 5))
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the reference target runs the optimiser, whose verifier refuses kernels, on schedules"
+)
+def test_reference_target_runs_a_schedule() -> None:
+    made = MODELS["mlp_train"]()
+    schedule = kgraph.codegen.compile(made.graph).stages["schedule"]
+    kgraph.codegen.run_graph(schedule, made.arrays({"B": 2}), "reference")
+
+
+@pytest.mark.xfail(strict=True, reason="the message names a kernel's line, not the op and its element type")
+def test_half_precision_is_refused_by_name() -> None:
+    s = Sheet("half")
+    s.out("y", s.b.cast(s.b.cast(s.input("f32[B]"), dtype="f16"), dtype="f32"))
+    with pytest.raises(kgraph.errors.UnsupportedError, match="f16"):
+        kgraph.codegen.compile(s.graph)

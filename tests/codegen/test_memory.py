@@ -97,15 +97,22 @@ graph @g [B >= 1] stage(schedule) {
     assert [elementwise_reads(node, position) for position in range(4)] == [True, False, False, True]
 
 
-def test_params_are_updated_in_place() -> None:
-    """Plain descent copies nothing at the end."""
-    plan = plan_memory(schedule_of("momentum_train"))
+@pytest.mark.xfail(strict=True, reason="the update takes over its gradient's memory, and is then copied to the param")
+@pytest.mark.parametrize("name", ["mlp_train", "momentum_train", "conv_train", "embedding_train"])
+def test_params_are_updated_in_place(name: str) -> None:
+    """Nothing is left to copy at the end of a step."""
+    plan = plan_memory(schedule_of(name))
     assert not plan.copies_after.get(None)
 
 
-def test_swapped_params_are_copied() -> None:
-    plan = plan_memory(schedule_of("results"))
-    assert plan.copies_after[None]
+def test_reordered_params_are_copied() -> None:
+    """`w <- reverse(w)` cannot go over w."""
+    plan = plan_memory(schedule_of("updates_in_place"))
+    copied = [copy.target.buffer.name for copy in plan.copies_after[None]]
+    reordered = next(
+        p.name for p, v in schedule_of("updates_in_place").updates if "reverse" in v.producer.attrs["name"]
+    )
+    assert reordered in copied
 
 
 def test_pieces_lie_in_their_concatenation() -> None:

@@ -54,7 +54,26 @@ FUNCTIONS = "exp expm1 sin cos tanh sigmoid softplus erf log log1p sqrt rsqrt po
 ARITHMETIC = "add sub mul div maximum minimum".split()
 COMPARISONS = "gt ge lt le eq ne".split()
 # Subnormal numbers are left out: kernels flush them to zero.
-SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -2.5, 3.0, 1e-30, -1e-30, 1e30, -1e30, 90.0, -110.0)
+SPECIAL = (
+    np.nan,
+    np.inf,
+    -np.inf,
+    -0.0,
+    0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    1.5,
+    -2.5,
+    3.0,
+    1e-30,
+    -1e-30,
+    1e30,
+    -1e30,
+    90.0,
+    -110.0,
+)
 
 
 def kind_of(op: str) -> str:
@@ -156,7 +175,9 @@ def whole_numbers(s: Sheet, dtype: str) -> None:
 @sheet("f32", "f64", "i32", "i64", "u8", "bool")
 def casts(s: Sheet, dtype: str) -> None:
     """From each type to each; numbers that every type can hold, and fractions where the source has them."""
-    x = s.input(typed(dtype, "B, 6"), values(0, 1, 0.75, 2.5, 77.25, 127) if dtype in FLOATS else values(0, 1, 2, 77, 127, 0))
+    x = s.input(
+        typed(dtype, "B, 6"), values(0, 1, 0.75, 2.5, 77.25, 127) if dtype in FLOATS else values(0, 1, 2, 77, 127, 0)
+    )
     for target in ("f32", "f64", "i32", "i64", "u8", "i8", "u32", "bool"):
         s.out(f"to {target}", s.b.cast(x, dtype=target))
 
@@ -169,7 +190,11 @@ def reductions(s: Sheet, dtype: str) -> None:
     for op in ("sum", "max"):
         for axes in ((0,), (1,), (2,), (-1,), (0, 1), (1, 2), (0, 2), (0, 1, 2), (-3, -1), ()):
             for keepdims in (False, True):
-                s.out(f"{op} {axes} {keepdims}", s.b.op(op, x, axes=axes, keepdims=keepdims), "sum" if op == "sum" else "exact")
+                s.out(
+                    f"{op} {axes} {keepdims}",
+                    s.b.op(op, x, axes=axes, keepdims=keepdims),
+                    "sum" if op == "sum" else "exact",
+                )
     for axes in ((1,), (-1,), (0,)):
         s.out(f"min {axes}", s.b.min(x, axes=axes))
         s.out(f"prod {axes}", s.b.prod(x, axes=axes), "sum")
@@ -268,7 +293,10 @@ def joins(s: Sheet, dtype: str) -> None:
     s.out("one", b.concat(y, axis=2))
     s.out("empty piece", b.concat(b.slice(x, starts=(0, 1, 0), limits=(B, 1, 3)), y, axis=1))
     s.out("of slices", b.concat(b.slice(y, starts=(0, 3, 0), limits=(B, 5, 3)), x, y, axis=1))
-    s.out("of symbols", b.concat(x, b.broadcast_to(b.slice(x, starts=(0, 0, 0), limits=(1, 2, 3)), shape=(4, 2, 3)), axis=0))
+    s.out(
+        "of symbols",
+        b.concat(x, b.broadcast_to(b.slice(x, starts=(0, 0, 0), limits=(1, 2, 3)), shape=(4, 2, 3)), axis=0),
+    )
 
 
 @sheet("f32", "f64", "i32")
@@ -280,7 +308,9 @@ def pads(s: Sheet, dtype: str) -> None:
         ((3, -4), (0, 0), (0, 0)), ((0, -3), (0, -3), (0, 1)),
     ]  # fmt: skip
     for low, high, interior in widths:
-        s.out(f"{low} {high} {interior}", s.b.pad(x, 7 if dtype == "i32" else 0.5, low=low, high=high, interior=interior))
+        s.out(
+            f"{low} {high} {interior}", s.b.pad(x, 7 if dtype == "i32" else 0.5, low=low, high=high, interior=interior)
+        )
     s.out("fill from an input", s.b.pad(x, fill, low=(1, 1), high=(0, 2)))
     s.out("of a computed value", s.b.pad(s.b.mul(x, x), fill, low=(0, 1), high=(1, 0)))
     s.out("symbolic", s.b.pad(x, fill, low=(B, 0), high=(0, 0)))
@@ -316,7 +346,10 @@ def rows_by_id(s: Sheet, dtype: str) -> None:
         s.out("scatter_add", b.scatter_add(ids, updates, rows=6))
         s.out("scatter_add of a computed value", b.scatter_add(ids, b.mul(updates, updates), rows=7))
     s.out("gather, one id", b.gather(table, s.input("i32[]", integers(0, 6))))
-    s.out("gather, vector", b.gather(b.slice(b.transpose(table, perm=(1, 0)), starts=(0, 0), limits=(1, 6)), b.mul(ids, 0)))
+    s.out(
+        "gather, vector",
+        b.gather(b.slice(b.transpose(table, perm=(1, 0)), starts=(0, 0), limits=(1, 6)), b.mul(ids, 0)),
+    )
     s.out("scatter_add, vector", b.scatter_add(ids, b.cast(ids, dtype=dtype), rows=6))
 
 
@@ -331,7 +364,11 @@ def products(s: Sheet, dtype: str) -> None:
     s.out("both transposed", b.matmul(w, x, transpose_a=True, transpose_b=True), "sum")
     s.out("rows by rows", b.matmul(x, x, transpose_b=True), "sum")
     s.out("of a transpose", b.matmul(b.transpose(x, perm=(1, 0)), b.tanh(x)), "sum")
-    s.out("of a slice", b.matmul(b.slice(x, starts=(0, 1), limits=(B, 4)), b.slice(w, starts=(0, 0), limits=(3, 3))), "sum")
+    s.out(
+        "of a slice",
+        b.matmul(b.slice(x, starts=(0, 1), limits=(B, 4)), b.slice(w, starts=(0, 0), limits=(3, 3))),
+        "sum",
+    )
     s.out("outer", b.matmul(b.slice(x, starts=(0, 0), limits=(B, 1)), b.slice(w, starts=(0, 0), limits=(1, 3))), "sum")
     s.out("inner", b.matmul(b.slice(x, starts=(0, 0), limits=(1, 5)), w), "sum")
     s.out("with bias", b.relu(b.add(b.matmul(x, w), s.param(typed(dtype, "3")))), "sum")
@@ -434,13 +471,21 @@ def _counter(b: Builder, count: Value, x: Value, rate: Value) -> tuple[list[Valu
 @sheet(*FLOATS)
 def loops(s: Sheet, dtype: str) -> None:
     b = s.b
-    h, w, bias = s.input(typed(dtype, "B, 3")), s.param(typed(dtype, "3, 3"), between(-0.5, 0.5)), s.param(typed(dtype, "3"))
+    h, w, bias = (
+        s.input(typed(dtype, "B, 3")),
+        s.param(typed(dtype, "3, 3"), between(-0.5, 0.5)),
+        s.param(typed(dtype, "3")),
+    )
     by_time, by_batch = s.input(typed(dtype, "4, B, 3")), s.input(typed(dtype, "B, 4, 3"))
     for reverse in (False, True):
         s.out(f"axis 0, {reverse}", scan(b, [h, by_time, w, bias], _recurrent, 1, 1, 0, reverse), "model")
         s.out(f"axis 1, {reverse}", scan(b, [h, by_batch, w, bias], _recurrent, 1, 1, 1, reverse), "model")
     s.out("outputs of old states", scan(b, [h, by_time, s.input(typed(dtype, "B, 3"))], _counter, 1, 1), "model")
-    s.out("one turn", scan(b, [h, b.slice(by_time, starts=(0, 0, 0), limits=(1, B, 3)), w, bias], _recurrent, 1, 1), "model")
+    s.out(
+        "one turn",
+        scan(b, [h, b.slice(by_time, starts=(0, 0, 0), limits=(1, B, 3)), w, bias], _recurrent, 1, 1),
+        "model",
+    )
     halve = scan(b, [h], lambda i, v: ([i.mul(v, 0.5)], []), 1, 0, length=5)
     s.out("states only", halve, "arithmetic")
     s.out("outputs only", scan(b, [by_time], lambda i, v: ([], [i.mul(v, v)]), 0, 1), "arithmetic")

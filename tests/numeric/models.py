@@ -28,7 +28,9 @@ def cross_entropy(b: Builder, logits: Value, ids: Value) -> Value:
     """Mean over the rows of -log softmax(logits)[id]."""
     target = b.one_hot(ids, depth=logits.shape[-1], dtype=logits.dtype)
     rows = b.neg(b.sum(b.mul(target, b.log_softmax(logits)), axes=(-1,)))
-    loss: Value = b.div(b.sum(rows, axes=tuple(range(len(rows.shape)))), b.dim_size(dim=rows.type.volume, dtype=logits.dtype))
+    loss: Value = b.div(
+        b.sum(rows, axes=tuple(range(len(rows.shape)))), b.dim_size(dim=rows.type.volume, dtype=logits.dtype)
+    )
     return loss
 
 
@@ -180,7 +182,10 @@ def dropout_train(s: Sheet) -> None:
     b = s.b
     x, ids = s.input("f32[B, 8]"), s.input("i32[B]", integers(0, 3))
     h = b.relu(dense(s, x, 9))
-    seed, step = b.param("seed", s.b.dim_size(dim=1, dtype="i64").type), b.param("step", s.b.dim_size(dim=1, dtype="i64").type)
+    seed, step = (
+        b.param("seed", s.b.dim_size(dim=1, dtype="i64").type),
+        b.param("step", s.b.dim_size(dim=1, dtype="i64").type),
+    )
     s.draws["seed"], s.draws["step"] = integers(0, 1 << 40), integers(0, 9)
     kept = b.ge(b.random_uniform(seed, step, shape=(B, 9), stream=3), 0.4)
     h = b.select(kept, b.div(h, 0.6), 0.0)
@@ -333,7 +338,12 @@ def updates_in_place(s: Sheet) -> None:
     """The new value may go over the old one only where nobody reads the old one later."""
     b = s.b
     x = s.input("f32[B, 4]")
-    w, v, reversed_, counter = s.param("f32[4, 4]"), s.param("f32[4]"), s.param("f32[4]"), s.param("i64[]", integers(0, 9))
+    w, v, reversed_, counter = (
+        s.param("f32[4, 4]"),
+        s.param("f32[4]"),
+        s.param("f32[4]"),
+        s.param("i64[]", integers(0, 9)),
+    )
     s.update(w, b.add(w, 1.0))
     late = b.matmul(b.tanh(b.matmul(x, w)), w)
     s.out("late", late, "model")

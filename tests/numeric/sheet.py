@@ -107,7 +107,9 @@ class Sheet:
             found[value.name] = np.asarray(drawn).astype(numpy_dtype(value.dtype))
         return found
 
-    def check(self, sizes: Sequence[int] = SIZES, others: Mapping[str, int] | None = None, update_kind: str = "model") -> Any:
+    def check(
+        self, sizes: Sequence[int] = SIZES, others: Mapping[str, int] | None = None, update_kind: str = "model"
+    ) -> Any:
         """Compile once, compare at every size of B; returns the program."""
         verify(self.graph)
         program = kgraph.codegen.compile(self.graph)

@@ -36,6 +36,30 @@ OPTIMIZERS: dict[str, Make] = {
     "global_clipnorm": lambda m: m.SGD(0.1, momentum=0.5, global_clipnorm=0.7),
     "schedule": lambda m: m.SGD(m.schedules.ExponentialDecay(0.1, 5, 0.5)),
     "schedule_adam": lambda m: m.Adam(m.schedules.PiecewiseConstantDecay([3, 9], [0.1, 0.02, 0.001])),
+    "accumulate": lambda m: m.Adam(0.05, gradient_accumulation_steps=3, clipnorm=0.9),
+    "accumulate_schedule": lambda m: m.SGD(
+        m.schedules.ExponentialDecay(0.1, 5, 0.5), momentum=0.9, gradient_accumulation_steps=4, weight_decay=0.1
+    ),
+    "ema": lambda m: m.RMSprop(0.05, use_ema=True, ema_momentum=0.8),
+    "ema_overwrite": lambda m: m.Adam(0.05, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3),
+    "ema_accumulate": lambda m: m.SGD(0.05, use_ema=True, ema_momentum=0.7, gradient_accumulation_steps=2),
+    "nadam_accumulate": lambda m: m.Nadam(0.05, gradient_accumulation_steps=2),
+    "ftrl": lambda m: m.Ftrl(0.1),
+    "ftrl_strengths": lambda m: m.Ftrl(
+        0.1,
+        learning_rate_power=-0.4,
+        l1_regularization_strength=0.05,
+        l2_regularization_strength=0.1,
+        l2_shrinkage_regularization_strength=0.2,
+        beta=0.3,
+    ),
+    "lamb": lambda m: m.Lamb(0.01, weight_decay=0.1),
+    "adafactor": lambda m: m.Adafactor(0.1),
+    "adafactor_absolute": lambda m: m.Adafactor(0.1, relative_step=False, clip_threshold=0.5, weight_decay=0.1),
+    "muon": lambda m: m.Muon(0.01),
+    "muon_plain": lambda m: m.Muon(0.01, nesterov=False, rms_rate=None, weight_decay=None, adam_lr_ratio=0.5),
+    "schedule_free": lambda m: m.ScheduleFreeAdamW(0.05),
+    "schedule_free_warmup": lambda m: m.ScheduleFreeAdamW(0.05, warmup_steps=7, weight_decay=0.1),
     "loss_scale": lambda m: m.SGD(0.1, loss_scale_factor=4.0),
 }
 
@@ -52,7 +76,7 @@ def test_twenty_steps(case: str, rng: np.random.Generator) -> None:
         gradients = [rng.normal(size=value.shape).astype("float32") for value in first]
         ours.apply(gradients, mine)
         theirs.apply([keras.ops.convert_to_tensor(g) for g in gradients], other)
-    assert int(ours.iterations) == 20
+    assert int(ours.iterations) == int(theirs.iterations)
     for a, b in zip(mine, other, strict=True):
         assert_close(a.numpy(), b.numpy(), rtol=1e-4, atol=2e-5)
 

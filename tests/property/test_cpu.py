@@ -83,7 +83,11 @@ class KernelDrawing(Drawing):
         if x is not None:
             op = self.draw(st.sampled_from(["argmax", "argmin"]))
             # Quarters tie: a copy that is no longer a multiple of rounding errors decides nothing.
-            self.add(self.b.cast(self.b.op(op, self.b.floor(x), axis=self.draw(st.integers(0, len(x.shape) - 1))), dtype="f32"))
+            self.add(
+                self.b.cast(
+                    self.b.op(op, self.b.floor(x), axis=self.draw(st.integers(0, len(x.shape) - 1))), dtype="f32"
+                )
+            )
 
     def product(self) -> None:
         x = self.pick(rank=2)

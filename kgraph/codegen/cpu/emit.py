@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kgraph.codegen.cpu.elementwise import (
-    emit_cols,
-    emit_concat,
-    emit_cumsum,
-    emit_map,
-    emit_pool_grad,
-    emit_rows,
-    emit_scatter,
-)
+from kgraph.codegen.cpu.elementwise import emit_map
 from kgraph.codegen.cpu.kernel import EmittedKernel, KernelContext
+from kgraph.codegen.cpu.moves import emit_concat, emit_cumsum, emit_pool_grad, emit_scatter
 from kgraph.codegen.cpu.products import emit_conv, emit_gemm, emit_wgrad
+from kgraph.codegen.cpu.reductions import emit_cols, emit_rows
 from kgraph.codegen.memory import MemoryPlan
 from kgraph.ir.graph import Graph, Node
 
