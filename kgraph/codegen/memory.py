@@ -137,6 +137,7 @@ def plan_memory(graph: Graph) -> MemoryPlan:
         for value in values:
             buffer = Buffer(kind, value.name, value.type.volume * itemsize(value.dtype))
             plan.put(value, Place(buffer, 0, contiguous(value.shape)))
+    planner.expect(value for _, value in graph.updates)
     planner.walk(graph)
     planner.updates(graph)
     planner.close()
@@ -148,6 +149,7 @@ class _Planner:
         self.plan = plan
         self.position = 0
         self.readers: dict[Buffer, list[tuple[int, Node | None, Value]]] = {}
+        self._homebound: set[Value] = set()  # new values of params and states, which go where the old ones lie
         self._pinned: set[Buffer] = set()  # of concatenations: their pieces are not operands to take over
 
     # -- bookkeeping --------------------------------------------------------------------------------------------------
@@ -160,6 +162,10 @@ class _Planner:
     def _touch(self, place: Place, node: Node | None, value: Value) -> None:
         place.buffer.last = max(place.buffer.last, self.position)
         self.readers.setdefault(place.buffer, []).append((self.position, node, value))
+
+    def expect(self, values: Iterable[Value]) -> None:
+        """These values replace a param or a state; they take over no other memory."""
+        self._homebound.update(values)
 
     # -- walking ------------------------------------------------------------------------------------------------------
     def walk(self, graph: Graph) -> None:
@@ -194,7 +200,8 @@ class _Planner:
         for position, value in enumerate(node.results):
             place = self.plan.places.get(value)
             if place is None:
-                place = self._take_over(node, position, number, uses) or self._new(value)
+                taken = None if value in self._homebound else self._take_over(node, position, number, uses)
+                place = taken or self._new(value)
                 self.plan.put(value, place)
             elif place.buffer.kind == "arena" and place.buffer.index < 0:
                 self._open(place.buffer)
@@ -290,6 +297,7 @@ class _Planner:
         # What every turn starts from is not free memory for the values of a turn.
         held = {plan.places[value].buffer for value in (*body.inputs, *body.outputs) if value in plan.places}
         pinned, self._pinned = self._pinned, self._pinned | held
+        self.expect(body.outputs[:inits])
         self.walk(body)
         self._pinned = pinned
         self._states(node, begin)
