@@ -1,7 +1,7 @@
-"""The command line: `kgraph print|opt|run|info`.
+"""The command line: `kgraph print|opt|run|summary|convert|info`.
 
-Works on files of IR text; `-` is standard input.  Mistakes of the user end with a message and exit code 1 (2 for wrong
-arguments), without a traceback unless `KGRAPH_TRACEBACK=full`.
+Works on files of IR text (`-` is standard input) and of models.  Mistakes of the user end with a message and exit code
+1 (2 for wrong arguments), without a traceback unless `KGRAPH_TRACEBACK=full`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--size", action="append", default=[], metavar="NAME=N", help="size of a symbol for --random")
     run.add_argument("--save", metavar="DIR", help="write outputs and updates as .npy files")
     run.set_defaults(function=_run)
+
+    table = commands.add_parser("summary", help="the layers of a model file (.keras, .h5, or .json)")
+    table.add_argument("file", help="a file of model.save(), or JSON of model.to_json()")
+    table.add_argument("--expand-nested", action="store_true", help="show the layers of nested models too")
+    table.set_defaults(function=_summary)
+
+    convert = commands.add_parser("convert", help="write a model file in another format, chosen by the file's ending")
+    convert.add_argument("source", help=".keras or .h5")
+    convert.add_argument("target", help=".keras, .h5, .weights.h5 or .json")
+    convert.add_argument("--force", action="store_true", help="replace TARGET if it exists")
+    convert.set_defaults(function=_convert)
 
     info = commands.add_parser("info", help="versions, CPU, cache and targets")
     info.set_defaults(function=_info)
@@ -156,6 +167,34 @@ def _run(options: argparse.Namespace) -> int:
         for name, array in named.items():
             np.save(directory / (name.replace(" %", "-").replace(" ", "-").replace("/", ".") + ".npy"), array)
     return 0
+
+
+def _summary(options: argparse.Namespace) -> int:
+    _model(options.file).summary(expand_nested=options.expand_nested)
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    model = _model(options.source)
+    target = Path(options.target)
+    if target.suffix == ".json":
+        if target.exists() and not options.force:
+            raise DataError(f"the file {target} exists", fix="pass --force")
+        target.write_text(model.to_json(), encoding="utf-8")
+    elif target.name.endswith(".weights.h5"):
+        model.save_weights(target, overwrite=options.force)
+    else:
+        model.save(target, overwrite=options.force)
+    print(f"{options.source} -> {options.target}")
+    return 0
+
+
+def _model(name: str) -> Any:
+    from kgraph.saving import load_model, model_from_json
+
+    if name.endswith(".json"):
+        return model_from_json(Path(name).read_text(encoding="utf-8"))
+    return load_model(name)
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -117,11 +117,13 @@ def fitting(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     classes = [*cls.__mro__, *getattr(getattr(cls, "cell_type", None), "__mro__", ())]
     known = {name for one in classes if "__init__" in vars(one) for name in _parameters(vars(one)["__init__"])}
     for name in [name for name in values if name not in known and name not in _KEYWORDS]:
-        if values[name] in _HARMLESS.get(name, ()) or values[name] is None or values[name] is False:
+        if name in _IDLE or values[name] in _HARMLESS.get(name, ()) or values[name] is None or values[name] is False:
             del values[name]
     return values
 
 
+# Of settings that are off (batch renormalisation), so of no effect.
+_IDLE = frozenset(("renorm_momentum", "renorm_clipping"))
 # Taken by name from **kwargs, so that no signature shows them.
 _KEYWORDS = frozenset(
     "batch_input_shape batch_shape input_shape input_dim input_length weights unit_forget_bias reset_after".split()

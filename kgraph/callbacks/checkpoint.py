@@ -1,4 +1,4 @@
-"""`ModelCheckpoint`: weights saved while training goes on."""
+"""`ModelCheckpoint`: the model, or its weights, saved while training goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kgraph.callbacks.base import Logs, Phase
 from kgraph.callbacks.monitor import Monitor, not_available
-from kgraph.errors import FileError, InvalidArgumentError, MissingKeyError, UnsupportedError
+from kgraph.errors import FileError, InvalidArgumentError, MissingKeyError
 
 __all__ = ["ModelCheckpoint"]
 
@@ -18,21 +18,21 @@ class DirectoryGivenError(FileError, IsADirectoryError):
 
 
 class ModelCheckpoint(Monitor):
-    """Save the weights after each epoch, or after every `save_freq` batches.
+    """Save the model, or its weights, after each epoch, or after every `save_freq` batches.
 
     Args:
         filepath: may contain `{epoch}` (from 1), `{batch}` (from 1) and keys of the logs, e.g. `{val_loss:.2f}`.
         monitor: key of the logs that `save_best_only` compares.
         verbose: 1 prints what it does.
         save_best_only: save only when `monitor` improved.
-        save_weights_only: must be True, with a path that ends in `.weights.h5` (or `.h5`, as in Keras 2).
+        save_weights_only: weights alone, with a path that ends in `.weights.h5` (or `.h5`, as in Keras 2); else the
+            whole model with the state of training, with a path that ends in `.keras` (or `.h5`).
         mode: `"min"`, `"max"`, or `"auto"` from the name.
         save_freq: `"epoch"`, or a number of batches.
         initial_value_threshold: value to beat at first.
         period: Keras 2: epochs between two saves.
 
     Raises:
-        UnsupportedError: `save_weights_only` is False.
         InvalidArgumentError: the path or `save_freq` does not fit.
     """
 
@@ -62,17 +62,19 @@ class ModelCheckpoint(Monitor):
             raise InvalidArgumentError(
                 f"ModelCheckpoint: save_freq={save_freq!r}", needed="'epoch' or a number of batches"
             )
-        if not save_weights_only:
-            raise UnsupportedError(
-                "ModelCheckpoint cannot save whole models in this version",
-                got=f"save_weights_only=False, filepath={self.filepath!r}",
-                fix="pass save_weights_only=True and a path that ends in .weights.h5",
-            )
-        if not self.filepath.endswith(".h5"):
+        if save_weights_only and not self.filepath.endswith(".h5"):
             raise InvalidArgumentError(
                 "ModelCheckpoint: weights are saved in the .weights.h5 format",
                 got=f"filepath={self.filepath!r}",
                 needed="a path that ends in .weights.h5",
+            )
+        whole = self.filepath.endswith((".keras", ".h5", ".hdf5")) and not self.filepath.endswith(".weights.h5")
+        if not save_weights_only and not whole:
+            raise InvalidArgumentError(
+                "ModelCheckpoint: whole models are saved as .keras",
+                got=f"save_weights_only=False, filepath={self.filepath!r}",
+                needed="a path that ends in .keras (or .h5)",
+                fix="pass save_weights_only=True for a path that ends in .weights.h5",
             )
 
     def wants_batches(self, phase: Phase) -> bool:
@@ -106,7 +108,10 @@ class ModelCheckpoint(Monitor):
         if path.is_dir():
             raise DirectoryGivenError(f"ModelCheckpoint: {path} is a directory", needed="the name of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(str(path), overwrite=True)
+        if self.save_weights_only:
+            self.model.save_weights(str(path), overwrite=True)
+        else:
+            self.model.save(str(path), overwrite=True)
         self._say(epoch, f"finished saving model to {path}")
 
     def _wanted(self, epoch: int, logs: Logs, path: Path) -> bool:

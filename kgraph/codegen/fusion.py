@@ -204,28 +204,56 @@ class Fusion:
             if status == FULL and have == FULL:
                 if not direct or leaf.shape != cluster.domain or node.op.name in GATHERING:
                     return False
-            elif status == FULL and have == KEPT:
-                # A folded value is whole only once its row is done; columns are whole only after the last task.
-                if cluster.family != "rows" or not self._broadcasts(node, leaf, cluster):
-                    return False
             elif status == KEPT and have == FULL:
                 return False
-            elif _without_ones(leaf.shape) != _without_ones(cluster.kept_shape()):
+            # A folded value is whole only once its row is done; columns are whole only after the last task.
+            elif (status == FULL and cluster.family != "rows") or not _reads_own_row(node, leaf, cluster, status):
                 return False
         return True
 
-    @staticmethod
-    def _broadcasts(node: Node, leaf: Value, cluster: Cluster) -> bool:
-        """Whether a per-row value reaches `node` with size 1 on the folded axes (so that it is the row's own)."""
-        kept = tuple(1 if axis in cluster.reduced else dim for axis, dim in enumerate(cluster.domain))
-        if _without_ones(kept) != _without_ones(leaf.shape) or all(cluster.domain[a] == 1 for a in cluster.reduced):
+
+def _reads_own_row(node: Node, leaf: Value, cluster: Cluster, status: str) -> bool:
+    """Whether every element of `node` reads of the folded value `leaf` the one that belongs to its own row."""
+    if _without_ones(leaf.shape) != _without_ones(cluster.kept_shape()) or node.op.name in GATHERING:
+        return False
+    if all(cluster.domain[axis] == 1 for axis in cluster.reduced):
+        return False
+    kept = [axis for axis in range(len(cluster.domain)) if axis not in cluster.reduced and cluster.domain[axis] != 1]
+    here = list(range(len(cluster.domain))) if status == FULL else _spread(kept, node.results[0].shape)
+    for operand in node.operands:
+        if leaf not in (value for value, _ in _value_leaves(operand)):
+            continue
+        axes = _axes_of(operand, leaf, _spread(kept, leaf.shape))
+        if axes is None:
             return False
-        for operand in node.operands:
-            if leaf in {value for value, _ in _value_leaves(operand)} and operand.shape not in (kept, ()):
-                lead = len(kept) - len(operand.shape)
-                if operand.shape != cluster.domain and operand.shape != kept[lead:]:
-                    return False
-        return True
+        lead = len(here) - len(axes)
+        if any(axis is not None and here[lead + place] != axis for place, axis in enumerate(axes)):
+            return False
+    return True
+
+
+def _spread(axes: Sequence[int | None], shape: Shape) -> list[int | None]:
+    """The domain's axes, in order, on the axes of `shape` that are larger than 1."""
+    rest = iter(axes)
+    return [None if dim == 1 else next(rest) for dim in shape]
+
+
+def _axes_of(value: Value, leaf: Value, axes: list[int | None]) -> list[int | None] | None:
+    """Which axis of the domain each axis of `value`, a view of `leaf`, runs along; None when it is moved about."""
+    if value is leaf:
+        return axes
+    producer = value.producer
+    if producer is None or not is_inline(producer) or producer.op.name not in ("reshape", "broadcast_to"):
+        return None
+    source = producer.operands[0]
+    inner = _axes_of(source, leaf, axes)
+    if inner is None:
+        return None
+    if producer.op.name == "reshape":
+        return _spread([a for a, dim in zip(inner, source.shape, strict=True) if dim != 1], value.shape)
+    lead = len(value.shape) - len(source.shape)
+    same = [a if dim == wide else None for a, dim, wide in zip(inner, source.shape, value.shape[lead:], strict=True)]
+    return [None] * lead + same
 
 
 def _why_reduction_apart(cluster: Cluster, family: str) -> str:

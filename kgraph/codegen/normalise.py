@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from kgraph.ir.builder import Builder
 from kgraph.ir.dims import Shape
 from kgraph.ir.graph import Graph, Node, Value
+from kgraph.ir.passes.base import PassContext
+from kgraph.ir.passes.cleanup import CommonSubexpressions
 
 __all__ = ["ANCHORS", "INLINE", "is_alias", "is_inline", "normalise"]
 
@@ -53,6 +55,8 @@ def normalise(graph: Graph, *, in_loop: bool = False) -> None:
             normalise(region, in_loop=True)
     _sweep(graph, _apply_rule)
     _sweep(graph, lambda b, graph, node: _materialise_operands(b, node, in_loop))
+    # A convolution and its gradient pad the same picture, two products may turn the same matrix.
+    CommonSubexpressions().run(graph, PassContext())
     _distinct_results(graph, in_loop)
     graph.remove_dead()
 
@@ -85,10 +89,14 @@ def _materialise_operands(b: Builder, node: Node, in_loop: bool) -> bool:
     row_major = in_loop and (is_alias(node) or node.op.name in _ROW_MAJOR)
     for position, value in enumerate(node.operands):
         producer = value.producer
-        sliced = row_major and producer is None
+        sliced = producer is None and (row_major or (in_loop and node.op.name == "scan"))
         if value.literal is not None or sliced or (producer is not None and is_inline(producer)):
             node.set_operand(position, b.op("stop_gradient", value))
     return False
+
+
+def _is_row_major(node: Node | None) -> bool:
+    return node is not None and (node.op.name in _ROW_MAJOR or node.op.name == "scan" or is_alias(node))
 
 
 def _distinct_results(graph: Graph, in_loop: bool) -> None:
@@ -99,7 +107,7 @@ def _distinct_results(graph: Graph, in_loop: bool) -> None:
     def own(value: Value) -> Value:
         producer = value.producer
         bare = producer is None or is_inline(producer) or is_alias(producer) or producer.op.name in ("scan", "constant")
-        if bare or value in taken or (in_loop and producer is not None and producer.op.name in _ROW_MAJOR):
+        if bare or value in taken or (in_loop and (_is_row_major(producer) or any(map(_is_row_major, value.uses)))):
             value = b.op("stop_gradient", value)
         taken.add(value)
         return value

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def compile_program(graph: Graph, options: CompileOptions) -> Program:
     """Optimise a copy of `graph`; there is nothing else to compile."""
     optimized = graph.copy()
-    if options.optimize:
+    if options.optimize and graph.attrs.get("stage") != "schedule":
         dump = options.dump
         context = PassContext(verify=bool(options.verify), dump=dump.stage if dump else None)
         run_passes(optimized, OPTIMIZE, context)

@@ -124,7 +124,7 @@ class _Emission:
         if cluster is None:
             return
         self.stored[value] = None
-        reason = reason or self.fusion.reasons.get(value, "another kernel reads it as well")
+        reason = reason or self.fusion.reasons.get(value, "it is computed once, before the kernel that reads it")
         self.crossings.append((value, cluster, consumer, reason))
 
     def _recomputed_values(self) -> set[Value]:

@@ -10,6 +10,7 @@ from kgraph.core import InputLayer, InputSpec, Layer
 from kgraph.core.input_layer import Input
 from kgraph.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from kgraph.layers.attention import AdditiveAttention, Attention
+from kgraph.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kgraph.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kgraph.layers.convolutional import (
     Conv1D,
@@ -126,6 +127,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",

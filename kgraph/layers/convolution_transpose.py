@@ -48,10 +48,6 @@ class _ConvTranspose(_Convolution):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        if self.padding == "causal":
-            raise InvalidArgumentError(
-                f"{type(self).__name__}: argument `padding` is 'causal'", needed="valid or same", where=self.name
-            )
         self.filters = positive(self, "filters", filters)
         self.output_padding = (
             None

@@ -48,6 +48,7 @@ class _Convolution(Layer):
     """
 
     rank = 2
+    causal = False
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class _Convolution(Layer):
         self.kernel_size = normal_tuple(self, "kernel_size", kernel_size, self.rank)
         self.strides = normal_tuple(self, "strides", strides, self.rank)
         self.dilation_rate = normal_tuple(self, "dilation_rate", dilation_rate, self.rank)
-        self.padding = normal_padding(self, padding, causal=self.rank == 1)
+        self.padding = normal_padding(self, padding, causal=self.causal)
         self.data_format = normal_data_format(self, data_format)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise InvalidArgumentError(
@@ -212,6 +213,7 @@ class Conv1D(_Conv):
     """Convolution over steps.  x: f32[B, T, C] -> f32[B, T', filters]; see `Conv2D` for the arguments."""
 
     rank = 1
+    causal = True
 
 
 class Conv2D(_Conv):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import numpy as np
+
 from kgraph import ops
-from kgraph.core import InputSpec, Layer, tree
-from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.core import InputSpec, Layer, Variable, tree
+from kgraph.core.trace import eager_scope
+from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.layers.recurrent_cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
 from kgraph.registry import serialize
 
@@ -27,7 +30,7 @@ class RNN(Layer):
         return_sequences: return the output of every step, not of the last alone.
         return_state: return the final states too.
         go_backwards: walk from the end; outputs stand in the order in which they were computed.
-        stateful: not supported yet.
+        stateful: start each batch where the last one ended; the batch size must be fixed.
         unroll: accepted; the loop is compiled either way.
         zero_output_for_mask: masked steps give zeros instead of the output before.
     """
@@ -48,15 +51,12 @@ class RNN(Layer):
         kind = type(self).__name__
         if not callable(cell) or not hasattr(cell, "state_size"):
             raise InvalidArgumentError(f"{kind}: argument `cell` is {cell!r}", needed="a callable with `state_size`")
-        if stateful:
-            raise UnsupportedError(
-                f"{kind}: argument `stateful` is not supported yet", fix="pass initial_state= and use return_state=True"
-            )
         super().__init__(**kwargs)
         self.cell = cell
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
         self.supports_masking = True
+        self.states: list[Variable] | None = None
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Build the cell for one step."""
@@ -70,8 +70,25 @@ class RNN(Layer):
             )
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((shape[0], *shape[2:]))
+        if self.stateful:
+            self._make_states(shape[0])
         if not isinstance(sequences_shape[0], (list, tuple)):
             self.input_spec = [InputSpec(ndim=len(shape), axes={-1: shape[-1]})]
+
+    def _make_states(self, batch_size: Any) -> None:
+        if batch_size is None:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r} is stateful and needs a fixed batch size",
+                got="None as the first size of the input",
+                fix="give Input(batch_shape=(batch, steps, features)), or batch_size= with input_shape=",
+            )
+        with eager_scope():
+            values = [np.asarray(state) for state in tree.flatten(self.get_initial_state(int(batch_size)))]
+        # Not among the weights, as in Keras: they belong to the data that went through, not to the model.
+        self.states = [
+            Variable(value, dtype=value.dtype.name, trainable=False, name="rnn_state", path=f"{self.name}/rnn_state")
+            for value in values
+        ]
 
     def get_initial_state(self, batch_size: Any) -> Tensors:
         """The states that a sequence starts with."""
@@ -88,16 +105,29 @@ class RNN(Layer):
         leaves = tree.flatten(states)
         if isinstance(self.cell, Cell):
             inputs, step = self._own_step(self.cell, sequences, leaves, training)
+        elif isinstance(self.cell, StackedRNNCells) and self._output_state() is not None:
+            inputs, step = self._stacked_step(list(self.cell.cells), sequences, states, training)
         else:
             inputs, step = self._foreign_step(sequences, states, training)
         final, stacked = self._loop(step, leaves, inputs, mask)
         output = self._output(final, stacked, mask)
+        for variable, state in zip(self.states or [], final):
+            variable.assign(ops.cast(state, variable.dtype))
         return (output, *tree.pack_like(states, final)) if self.return_state else output
 
     def _initial(self, sequences: Any, given: Any) -> Any:
         states = self.get_initial_state(ops.shape(sequences)[0])
-        if given is None:
+        if given is None and self.states is None:
             return states
+        if given is None:
+            batch, fixed = ops.shape(sequences)[0], (self.states or [])[0].shape[0]
+            if batch != fixed:
+                raise ShapeError(
+                    f"{type(self).__name__} {self.name!r} is stateful and was built for batches of {fixed}",
+                    got=f"a batch of {batch}",
+                    fix="give Input(batch_shape=...) the size of all batches",
+                )
+            return tree.pack_like(states, [ops.convert_to_tensor(state) for state in self.states or []])
         have = tree.flatten(list(given) if isinstance(given, (list, tuple)) else [given])
         want = tree.flatten(states)
         if len(have) != len(want):
@@ -126,6 +156,26 @@ class RNN(Layer):
 
         return projected, step
 
+    def _stacked_step(
+        self, cells: list[Cell], sequences: Any, states: list[Tensors], training: Any
+    ) -> tuple[Tensors, Any]:
+        """The same for cells of ours one on top of another: the lowest one's input products need no loop."""
+        templates = [sequences[:, 0] if cells[0].dropout else None, *(own[0] for own in states)]
+        masks = [cell.masks((below, own[0]), training) for cell, below, own in zip(cells, templates, states)]
+        projected = cells[0].project(sequences, masks[0][0])
+        constants = [cell.constants(of_state) for cell, (_, of_state) in zip(cells, masks)]
+
+        def step(now: Tensors, slices: Tensors) -> tuple[Any, Tensors]:
+            rest, new, output = list(now), [], None
+            for cell, (of_input, of_state), fixed, own in zip(cells, masks, constants, states):
+                before, rest = rest[: len(own)], rest[len(own) :]
+                after = cell.step(slices if output is None else cell.project(output, of_input), before, of_state, fixed)
+                output = after[0]
+                new += after
+            return output, new
+
+        return projected, step
+
     def _foreign_step(self, sequences: Any, states: Any, training: Any) -> tuple[Tensors, Any]:
         """The inputs of the loop and its body, for any cell."""
         takes_training = isinstance(self.cell, Layer)
@@ -137,29 +187,33 @@ class RNN(Layer):
 
         return [sequences], step
 
+    def _output_state(self) -> int | None:
+        """Which of the states is the output too, with cells of ours; then it need not be carried along as well."""
+        if isinstance(self.cell, Cell):
+            return 0
+        if isinstance(self.cell, StackedRNNCells) and all(isinstance(cell, Cell) for cell in self.cell.cells):
+            return sum(len(cell.state_size) for cell in self.cell.cells[:-1])
+        return None
+
     def _loop(self, step: Any, states: Tensors, inputs: Tensors, mask: Any) -> tuple[Tensors, Tensors]:
-        # A cell of ours returns its first state as output: then the last output need not be carried along.
-        own = isinstance(self.cell, Cell)
-        carried = [] if own or self.return_sequences else [self._first_output(states)]
+        own = self._output_state()
+        carried = [] if own is not None or self.return_sequences else [self._first_output(states)]
         masked = mask is not None
+        before_at = 0 if own is None else own
+        if own is None and isinstance(self.cell, StackedRNNCells):
+            before_at = len(states) - len(tree.flatten([self.cell.cells[-1].state_size]))
 
         def body(now: Tensors, slices: Tensors) -> tuple[Tensors, Tensors]:
             now = now[: len(states)]
-            keep = None
+            row = None
             if masked:
                 *slices, row = slices
-                keep = ops.expand_dims(row, -1) if len(row.shape) == 1 else row
             output, new = step(now, slices)
-            if keep is not None:
-                before = (
-                    now[0]
-                    if own or not isinstance(self.cell, StackedRNNCells)
-                    else now[-len(tree.flatten([self.cell.cells[-1].state_size]))]
-                )
-                output_new = ops.where(keep, output, 0.0 if self.zero_output_for_mask else before)
-                new = [ops.where(keep, after, old) for after, old in zip(new, now)]
+            if row is not None:
+                output_new = _where(row, output, 0.0 if self.zero_output_for_mask else now[before_at])
+                new = [_where(row, after, old) for after, old in zip(new, now)]
                 # One tensor for output and state lets the loop store it once.
-                output = new[0] if own and not self.zero_output_for_mask else output_new
+                output = new[own] if own is not None and not self.zero_output_for_mask else output_new
             outputs = [output] if self.return_sequences else []
             return (new + [output] if carried else new), outputs
 
@@ -172,13 +226,12 @@ class RNN(Layer):
         return ops.zeros((ops.shape(states[0])[0], size), dtype=states[0].dtype)
 
     def _output(self, final: Tensors, stacked: Tensors, mask: Any) -> Any:
-        own = isinstance(self.cell, Cell)
+        own = self._output_state()
         if self.return_sequences:
             return ops.flip(stacked[0], axis=1) if self.go_backwards else stacked[0]
-        output = final[0] if own else final.pop()
-        if own and mask is not None and self.zero_output_for_mask:
-            last = mask[:, 0] if self.go_backwards else mask[:, -1]
-            output = ops.where(ops.expand_dims(last, -1), output, 0.0)
+        output = final[own] if own is not None else final.pop()
+        if own is not None and mask is not None and self.zero_output_for_mask:
+            output = _where(mask[:, 0] if self.go_backwards else mask[:, -1], output, 0.0)
         return output
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -191,11 +244,28 @@ class RNN(Layer):
         return mask
 
     def reset_state(self) -> None:
-        """Nothing to do: states are not kept between batches."""
+        """Set the kept states to zeros; without `stateful` there are none."""
+        for state in self.states or []:
+            state.assign(np.zeros(state.shape, state.dtype))
 
-    def reset_states(self) -> None:
-        """Keras 2's name of `reset_state`."""
-        self.reset_state()
+    def reset_states(self, states: Any = None) -> None:
+        """Keras 2's name of `reset_state`; also sets the kept states to given arrays.
+
+        Raises:
+            InvalidArgumentError: states are given and the layer keeps another number of them.
+        """
+        if states is None:
+            self.reset_state()
+            return
+        given = tree.flatten(list(states) if isinstance(states, (list, tuple)) else [states])
+        kept = self.states or []
+        if len(given) != len(kept):
+            raise InvalidArgumentError(
+                f"{type(self).__name__} {self.name!r}: argument `states` has {len(given)} arrays",
+                needed=f"{len(kept)}" if self.stateful else "a layer with stateful=True that was built",
+            )
+        for variable, value in zip(kept, given):
+            variable.assign(np.asarray(value))
 
     def _own_config(self) -> dict[str, Any]:
         return {
@@ -220,6 +290,13 @@ class RNN(Layer):
 
             config["cell"] = deserialize(config["cell"])
         return cls(**config)
+
+
+def _where(row: Any, x: Any, other: Any) -> Any:
+    """`x` in the rows of a batch that the mask bool[B] (or bool[B, 1, ...]) keeps, else `other`."""
+    for _ in range(len(x.shape) - len(row.shape)):
+        row = ops.expand_dims(row, -1)
+    return ops.where(row, x, other)
 
 
 _LOOP_ARGUMENTS = (

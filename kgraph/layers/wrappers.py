@@ -125,7 +125,7 @@ class Bidirectional(Wrapper):
             one.zero_output_for_mask = one.return_sequences
         self.merge_mode = merge_mode
         self.return_sequences, self.return_state = recurrent.return_sequences, recurrent.return_state
-        self.stateful = False
+        self.stateful = bool(recurrent.stateful)
         self.supports_masking = True
 
     @property
@@ -136,6 +136,15 @@ class Bidirectional(Wrapper):
     @layer.setter
     def layer(self, value: Any) -> None:
         self.forward_layer = value
+
+    def reset_state(self) -> None:
+        """Set the kept states of both directions to zeros."""
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    def reset_states(self) -> None:
+        """Keras 2's name of `reset_state`."""
+        self.reset_state()
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Build both layers."""

@@ -334,7 +334,7 @@ class Optimizer:
             self.update_step(gradient, variable, rate)
 
     def decay_weights(self, variables: Sequence[Variable], learning_rate: Any) -> None:
-        """w -= w · weight_decay · learning rate."""
+        """W -= w · weight_decay · learning rate."""
         if self.weight_decay is None:
             return
         shrink = learning_rate * self.weight_decay

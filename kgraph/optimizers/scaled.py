@@ -351,7 +351,7 @@ class Muon(Optimizer):
             self.adam_velocities.append(self.add_variable_from_reference(variable, "velocity") if adam else None)
 
     def decay_weights(self, variables: Sequence[Variable], learning_rate: Any) -> None:
-        """w -= w · decay · learning rate, with the decay of Adam or of Muon."""
+        """W -= w · decay · learning rate, with the decay of Adam or of Muon."""
         for variable in variables:
             decay = self.adam_weight_decay if self._by_adam(variable) else self.weight_decay
             if decay is not None and self._decays(variable):

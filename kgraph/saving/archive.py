@@ -35,9 +35,7 @@ def save_archive(model: Model, path: Path, overwrite: bool = True, include_optim
     if not include_optimizer:
         description["compile_config"] = {}
     config = json.dumps(description)
-    metadata = json.dumps(
-        {"keras_version": KERAS_VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
-    )
+    metadata = json.dumps({"keras_version": KERAS_VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")})
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         write_weights(file, model)
@@ -90,7 +88,7 @@ def _load_state(model: Model, path: Path) -> None:
         if model.built:
             for variable, value in read_weights(file, model, path.name):
                 variable.assign(value)
-        elif len(read_list(file, "", path.name)) or "layers" in file and _has_arrays(file["layers"]):
+        elif len(read_list(file, "", path.name)) or ("layers" in file and _has_arrays(file["layers"])):
             raise FileError(f"the shapes of model {model.name!r} in {path.name} are not known", fix="save it built")
         restore_optimizer(model, read_list(file, "optimizer", path.name), path.name)
         restore_resume_values(model, read_list(file, OWN, path.name))

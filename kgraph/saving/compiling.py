@@ -11,7 +11,7 @@ import numpy as np
 from kgraph.core import Variable
 from kgraph.saving.objects import deserialize_keras_object, serialize_keras_object
 
-__all__ = ["compile_config", "compile_from_config", "restore_optimizer", "resume_values", "restore_resume_values"]
+__all__ = ["compile_config", "compile_from_config", "restore_optimizer", "restore_resume_values", "resume_values"]
 
 
 def compile_config(model: Any) -> dict[str, Any]:

@@ -34,7 +34,12 @@ def _unknown(path: Path, what: str, endings: str) -> InvalidArgumentError:
 
 
 def save_model(
-    model: Model, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, zipped: Any = None, **kwargs: Any
+    model: Model,
+    filepath: Any,
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+    zipped: Any = None,
+    **kwargs: Any,
 ) -> None:
     """Write a whole model: `.keras`, or `.h5` as Keras 2 did.  The file appears whole or not at all.
 

@@ -112,12 +112,13 @@ def _from_code(config: Any, layer: str, argument: str) -> Any:
             "load its weights",
         )
     if isinstance(config, Mapping):
-        inner = config.get("config") or {}
+        inner: Any = config.get("config") or {}
         inner = inner.get("value", inner)  # within functions, Keras wraps it once more
-        parts = (inner.get("code"), inner.get("defaults"), inner.get("closure")) if isinstance(inner, Mapping) else inner
+        if isinstance(inner, Mapping):
+            inner = [inner.get(key) for key in ("code", "defaults", "closure")]
     else:
-        parts = tuple(config)
-    text, defaults, closure = parts
+        inner = list(config)
+    text, defaults, closure = (list(inner) + [None, None])[:3]
     try:
         code = marshal.loads(base64.b64decode(text.encode("ascii")))
     except (ValueError, TypeError, EOFError, AttributeError, binascii.Error) as error:

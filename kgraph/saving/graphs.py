@@ -24,7 +24,13 @@ from kgraph.models.sequential import Sequential
 from kgraph.saving.objects import _object, _tensor_config, serialize_keras_object
 from kgraph.saving.operations import describe_operation, is_operation, revive_operation
 
-__all__ = ["functional_config", "functional_from_config", "is_functional", "sequential_config", "sequential_from_config"]
+__all__ = [
+    "functional_config",
+    "functional_from_config",
+    "is_functional",
+    "sequential_config",
+    "sequential_from_config",
+]
 
 
 def is_functional(model: Model) -> bool:
@@ -332,8 +338,8 @@ def functional_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model
     if reader.old:  # Keras 2: one tensor stands for itself
         inputs = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
         outputs = outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
-    rest = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers", "name", "trainable")}
-    rest.pop("dtype", None)
+    known = ("layers", "input_layers", "output_layers", "name", "trainable", "dtype")
+    rest = {key: value for key, value in config.items() if key not in known}
     if cls in (Model, Functional):
         rest = {}
     model = cls(inputs=inputs, outputs=outputs, name=config.get("name"), **rest)
@@ -342,5 +348,3 @@ def functional_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model
     if not isinstance(model, Model):
         raise InvalidArgumentError(f"{cls.__name__}(inputs=..., outputs=...) made no model")
     return model
-
-

@@ -239,9 +239,7 @@ def _loss_or_metric(value: Any) -> Any:
     return deserialize_keras_object(value)
 
 
-def _modern_slots(
-    model: Model, values: list[np.ndarray[Any, Any]], names: Sequence[str]
-) -> list[np.ndarray[Any, Any]]:
+def _modern_slots(model: Model, values: list[np.ndarray[Any, Any]], names: Sequence[str]) -> list[np.ndarray[Any, Any]]:
     """State of a Keras 2 optimizer in our order: Keras 2 keeps each kind of slot for all weights, then the next."""
     if len(names) > 1 and names[1].endswith("learning_rate"):
         return values  # Keras 3

@@ -254,7 +254,7 @@ def _function(config: Mapping[str, Any]) -> Any:
             return custom_objects()[key]
     for registry in _registries(config.get("module")):
         if registry.has(name):
-            return registry.lookup(name)
+            return registry.lookup(str(name))
     raise UnknownNameError(
         f"the function {name!r} is not known here",
         where=f"module {config.get('module')!r} of the file",

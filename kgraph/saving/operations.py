@@ -24,9 +24,11 @@ numpy abs x | ; absolute x | ; add x1,x2 | ; all x | axis,keepdims ; amax x | ax
 numpy any x | axis,keepdims ; argmax x | axis,keepdims ; argmin x | axis,keepdims ; broadcast_to x | shape
 numpy ceil x | ; clip x | x_min,x_max ; concatenate xs | axis ; cos x | ; cosh x | ; count_nonzero x | axis
 numpy cumsum x | axis,dtype ; divide x1,x2 | ; divide_no_nan x1,x2 | ; dot x1,x2 | ; equal x1,x2 | ; exp x |
-numpy expand_dims x | axis ; expm1 x | ; flip x | axis ; floor x | ; floor_divide x1,x2 | ; full_like x,fill_value | dtype
-numpy get_item x,key | ; greater x1,x2 | ; greater_equal x1,x2 | ; isfinite x | ; isinf x | ; isnan x | ; less x1,x2 |
-numpy less_equal x1,x2 | ; log x | ; log10 x | ; log1p x | ; log2 x | ; logaddexp x1,x2 | ; logical_and x1,x2 |
+numpy expand_dims x | axis ; expm1 x | ; flip x | axis ; floor x | ; floor_divide x1,x2 |
+numpy full_like x,fill_value | dtype ; get_item x,key | ; greater x1,x2 |
+numpy greater_equal x1,x2 | ; isfinite x | ; isinf x | ; isnan x |
+numpy less x1,x2 | ; less_equal x1,x2 | ; log x | ; log10 x | ; log1p x | ; log2 x | ; logaddexp x1,x2 |
+numpy logical_and x1,x2 |
 numpy logical_not x | ; logical_or x1,x2 | ; logical_xor x1,x2 | ; matmul x1,x2 | ; max x | axis,keepdims,initial
 numpy maximum x1,x2 | ; mean x | axis,keepdims ; min x | axis,keepdims,initial ; minimum x1,x2 | ; mod x1,x2 |
 numpy moveaxis x | source,destination ; multiply x1,x2 | ; negative x | ; not_equal x1,x2 | ; ones_like x | dtype
@@ -94,9 +96,11 @@ def describe_operation(operation: OpOperation, node: Node) -> tuple[dict[str, An
             "config": {"name": operation.name},
             "registered_name": None,
         }
-        return description, tuple(_plain(title, arg) for arg in node.args), {
-            key: _plain(title, arg) for key, arg in node.kwargs.items()
-        }
+        return (
+            description,
+            tuple(_plain(title, arg) for arg in node.args),
+            {key: _plain(title, arg) for key, arg in node.kwargs.items()},
+        )
     module, class_name, tensors, settings = entry
     config = {"name": operation.name}
     config.update({name: _plain(title, given[name]) for name in settings if name in given})

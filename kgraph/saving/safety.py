@@ -17,7 +17,16 @@ import numpy as np
 
 from kgraph.errors import FileError, FileMissingError, InvalidArgumentError
 
-__all__ = ["atomic_file", "child_group", "existing", "member", "open_archive", "open_hdf5", "read_array", "stored_array"]
+__all__ = [
+    "atomic_file",
+    "child_group",
+    "existing",
+    "member",
+    "open_archive",
+    "open_hdf5",
+    "read_array",
+    "stored_array",
+]
 
 # Bytes: a text larger than this is no configuration.
 MAX_TEXT = 256 << 20

@@ -48,7 +48,7 @@ def check_places(plan: MemoryPlan, dims: Mapping[str, int]) -> None:
 def element_offsets(
     value: Value, place: Place, dims: Mapping[str, int], turns: Mapping[Node, int] | None = None
 ) -> np.ndarray:
-    """Offset in its buffer of each element, in elements; for a place that loops move, in the given turn of each (or the first)."""
+    """Offset of each element in its buffer, in elements; where loops move the place, in the given turn of each."""
     offset = size_of(place.offset, dims)
     for walk in place.walks:
         turn = (turns or {}).get(walk.loop, 0)
@@ -69,8 +69,8 @@ def _numbers(layout: Layout, dims: Mapping[str, int]) -> list[int]:
 class _Tags:
     """For every cell of every buffer, which value was written there last, and in which turn of the loops.
 
-    Buffers are kept apart (their offsets are `check_plan`'s matter), so this finds what goes wrong inside them: results that take
-    over an operand too early, states of loops, pieces, params.
+    Buffers are kept apart (their offsets are `check_plan`'s matter), so this finds what goes wrong inside them: results
+    that take over an operand too early, states of loops, pieces, params.
     """
 
     def __init__(self, schedule: Graph, dims: Mapping[str, int]) -> None:

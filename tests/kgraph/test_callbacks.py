@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kgraph import callbacks as kc
-from kgraph.errors import InvalidArgumentError, UnsupportedError
+from kgraph.errors import InvalidArgumentError
 
 
 class FakeOptimizer:
@@ -149,8 +149,8 @@ def test_checkpoint_best_only_and_by_batches(tmp_path, capsys):
 
 
 def test_checkpoint_errors(tmp_path):
-    with pytest.raises(UnsupportedError, match="save_weights_only=True"):
-        kc.ModelCheckpoint("m.keras")
+    with pytest.raises(InvalidArgumentError, match="save_weights_only=True"):
+        kc.ModelCheckpoint("m.weights.h5")
     with pytest.raises(InvalidArgumentError, match=r"ends in \.weights\.h5"):
         kc.ModelCheckpoint("m.npz", save_weights_only=True)
     with pytest.raises(InvalidArgumentError, match="save_freq='batch'"):

@@ -36,7 +36,7 @@ def test_accuracy_by_shapes(targets: Any, outputs: Any, kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mse", "mae", "binary_accuracy", "MeanSquaredError", "kullback_leibler_divergence", "AUC"]
+    "name", ["mse", "mae", "binary_accuracy", "MeanSquaredError", "kullback_leibler_divergence", "NoSuchMetric"]
 )
 def test_by_name(name: str) -> None:
     if name == "AUC":

@@ -18,7 +18,6 @@ from kgraph.errors import (
     NotBuiltError,
     NotCompiledError,
     ShapeError,
-    UnsupportedError,
 )
 from kgraph.ir import Dim, Graph
 from kgraph.models import Functional, Input, Model, Sequential, clone_model
@@ -327,12 +326,6 @@ class TestMethods:
             with pytest.raises(NotCompiledError, match="compile"):
                 getattr(model, method)(np.ones((2, 2)), np.ones((2, 1)))
         assert model.optimizer is None and model.metrics_names == []
-
-    def test_not_there_yet(self) -> None:
-        model = Sequential([layers.Dense(1, input_dim=2)])
-        for call in (model.get_config, model.to_json, lambda: model.save("x.keras")):
-            with pytest.raises(UnsupportedError):
-                call()
 
     def test_summary(self) -> None:
         lines: list[str] = []

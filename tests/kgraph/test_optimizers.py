@@ -56,8 +56,10 @@ def test_errors() -> None:
         optimizers.Adam(momentums=1.0)
     with pytest.raises(InvalidArgumentError, match="`momentum`"):
         optimizers.SGD(momentum=2.0)
-    with pytest.raises(UnsupportedError, match="use_ema"):
-        optimizers.SGD(use_ema=True)
+    with pytest.raises(UnsupportedError, match="MultiOptimizer"):
+        optimizers.MultiOptimizer({})
+    with pytest.raises(InvalidArgumentError, match="gradient_accumulation_steps=1"):
+        optimizers.SGD(gradient_accumulation_steps=1)
     weight = Variable(np.zeros(2, "float32"), name="w")
     optimizer = optimizers.SGD()
     optimizer.build([weight])

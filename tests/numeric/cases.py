@@ -1,6 +1,6 @@
-"""Sheets by name: every op on the CPU target against the interpreter, f32 and f64, integers and booleans where they make sense.
+"""Sheets by name: every op on the CPU target against the interpreter, in each element type that makes sense.
 
-`COVERED` is the set of ops that occur; `tests/test_op_matrix.py` asks it about each op.
+`covered()` is the set of ops that occur; `tests/test_op_matrix.py` asks it about each op.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def covered() -> frozenset[str]:
 
 
 # -- elementwise ------------------------------------------------------------------------------------------------------
-SIGNED = "neg abs exp expm1 sin cos tanh sigmoid softplus erf relu sign floor ceil round stop_gradient is_nan is_finite".split()
+SIGNED = (
+    "neg abs exp expm1 sin cos tanh sigmoid softplus erf relu sign floor ceil round stop_gradient is_nan is_finite"
+).split()
 POSITIVE = "log log1p sqrt rsqrt".split()
 FUNCTIONS = "exp expm1 sin cos tanh sigmoid softplus erf log log1p sqrt rsqrt pow".split()
 ARITHMETIC = "add sub mul div maximum minimum".split()

@@ -1,4 +1,4 @@
-"""A sheet of calls: one graph with many labelled outputs, compiled once and compared with the interpreter at several sizes.
+"""A sheet of calls: one graph with many labelled outputs, compiled once and run at several sizes.
 
 Many calls share a graph because compiling costs far more than running; a failure names the call by its label.
 """

@@ -49,7 +49,6 @@ FORWARD: dict[str, tuple[Make, tuple[int, ...]]] = {
     "depthwise_2d_dilation": (lambda L: L.DepthwiseConv2D(2, dilation_rate=2, use_bias=False), M),
     "separable_1d": (lambda L: L.SeparableConv1D(5, 3), S),
     "separable_1d_same": (lambda L: L.SeparableConv1D(5, 2, depth_multiplier=2, padding="same", activation="tanh"), S),
-    "separable_1d_causal": (lambda L: L.SeparableConv1D(5, 3, padding="causal"), S),
     "separable_2d_strides": (lambda L: L.SeparableConv2D(5, 3, strides=2, padding="same"), M),
     "separable_2d_dilation": (lambda L: L.SeparableConv2D(5, 2, dilation_rate=2, use_bias=False), M),
     "conv3d": (lambda L: L.Conv3D(4, 3), D),

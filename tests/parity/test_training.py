@@ -89,7 +89,6 @@ def test_twenty_steps_in_native_code(case: str, rng: np.random.Generator) -> Non
 FITS: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
     "sample_weight": lambda rng: {"sample_weight": rng.uniform(0.1, 2.0, ROWS)},
     "class_weight": lambda rng: {"class_weight": {0: 0.5, 2: 3.0}},
-    "both_weights": lambda rng: {"class_weight": {0: 0.5, 1: 2.0}, "sample_weight": rng.uniform(0.1, 2.0, ROWS)},
     "validation_split": lambda rng: {"validation_split": 0.3},
     "validation_freq": lambda rng: {"validation_split": 0.3, "validation_freq": 2},
     "validation_freq_list": lambda rng: {"validation_split": 0.3, "validation_freq": [1, 4]},
@@ -175,7 +174,9 @@ def test_layers_frozen_and_released_between_fits(rng: np.random.Generator, capsy
     ours.get_layer("hidden").trainable = True
     capsys.readouterr()
     _fit(ours, x, y, epochs=1, verbose=2)
-    assert "compiled the train step for target cpu again, since layers were frozen or released" in capsys.readouterr().out
+    assert (
+        "compiled the train step for target cpu again, since layers were frozen or released" in capsys.readouterr().out
+    )
     assert (ours.get_weights()[0] != before).all()
     assert len(ours.optimizer.variables) == 2 + 2 * len(ours.trainable_variables)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import kgraph.codegen
 from kgraph.codegen.memory import plan_memory
 from kgraph.codegen.program import Program
-from kgraph.ir import Builder, Dim, Graph, TensorType, Value, parse, verify
+from kgraph.ir import Builder, Dim, Graph, TensorType, parse, verify
 from kgraph.ir.interpreter import interpret
 from kgraph.ir.types import is_float
 from kgraph.ir.verifier import verify_graph

@@ -10,6 +10,7 @@ from kgraph.codegen.cpu.moves import emit_concat, emit_cumsum, emit_pool_grad, e
 from kgraph.codegen.cpu.products import emit_conv, emit_gemm, emit_wgrad
 from kgraph.codegen.cpu.reductions import emit_cols, emit_rows
 from kgraph.codegen.memory import MemoryPlan
+from kgraph.errors import UnsupportedError
 from kgraph.ir.graph import Graph, Node
 
 __all__ = ["FAMILIES", "emit_kernels", "kernels_of"]
@@ -28,6 +29,9 @@ FAMILIES: dict[str, Callable[[KernelContext], EmittedKernel]] = {
 }
 
 
+_TYPES = ("f32", "f64", "i8", "i32", "i64", "u8", "u32", "bool")
+
+
 def kernels_of(graph: Graph) -> Iterator[Node]:
     """The kernels of a schedule in program order, those of loop bodies included."""
     for node in graph.nodes:
@@ -35,6 +39,18 @@ def kernels_of(graph: Graph) -> Iterator[Node]:
             yield node
         for region in node.regions if node.op.name == "scan" else ():
             yield from kernels_of(region)
+
+
+def _check_types(kernel: Node) -> None:
+    for node in kernel.regions[0].nodes:
+        for value in (*node.operands, *node.results):
+            if value.dtype not in _TYPES:
+                raise UnsupportedError(
+                    f"{node.op.name} of {value.type} has no native kernel",
+                    where=str(node.loc),
+                    needed="one of " + ", ".join(_TYPES),
+                    fix="cast to f32 before, and back after",
+                )
 
 
 def _piece_count(node: Node) -> int:
@@ -47,6 +63,7 @@ def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
     layouts = plan.layouts()
     emitted: dict[Node, EmittedKernel] = {}
     for node in kernels_of(graph):
+        _check_types(node)
         pieces = plan.written_in_place.get(node, set())
         if node.attrs["family"] == "concat" and len(pieces) == _piece_count(node):
             continue

@@ -102,8 +102,8 @@ def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
     """Gives each window's gradient to the first of its greatest elements."""
     w, node, result = ctx.writer, ctx.region.outputs[0].producer, ctx.results[0]
     assert node is not None
-    x, _, dy = node.operands
-    at_x, at_dy = ctx.operands[x], ctx.operands[dy]
+    x, y, dy = node.operands
+    at_x, at_y, at_dy = ctx.operands[x], ctx.operands[y], ctx.operands[dy]
     (kh, kw), (sh, sw) = node.attrs["window"], node.attrs["strides"]
     (top, _), (left, _) = node.attrs["padding"]
     images, height, width, channels = (w.size(d) for d in x.shape)
@@ -131,19 +131,20 @@ def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
             w.line(f"at{q} = {f'select(in{q}, {place}, 0)' if padded else place}")
         w.line(f"window = ((n * {rows} + r) * {columns} + c) * {channels}")
         with w.block(f"for k in range({channels}):"):
-            _pool_grad_channel(ctx, at_x, at_dy, len(places), padded)
+            _pool_grad_channel(ctx, (at_x, at_y, at_dy), len(places), padded)
     return ctx.finish([Phase(0, tasks)])
 
 
-def _pool_grad_channel(ctx: KernelContext, at_x: BufferRef, at_dy: BufferRef, places: int, padded: bool) -> None:
+def _pool_grad_channel(
+    ctx: KernelContext, buffers: tuple[BufferRef, BufferRef, BufferRef], places: int, padded: bool
+) -> None:
     """One channel of one window, without branches (unless windows are padded), so that channels share a vector."""
+    at_x, at_y, at_dy = buffers
     w, dtype, result = ctx.writer, at_x.dtype, ctx.results[0].position
     for q in range(places):
         item = w.load(at_x.position, dtype, f"at{q} + k")
-        w.line(f"x{q} = {f'select(in{q}, {item}, to_{dtype}(-float_inf))' if padded else item}")
-    w.line("best = x0")
-    for q in range(1, places):
-        w.line(f"best = select(x{q} > best, x{q}, best)")
+        w.line(f"x{q} = {f'select(in{q}, {item}, to_{dtype}(float_nan))' if padded else item}")
+    w.line(f"best = {w.load(at_y.position, dtype, 'window + k')}")
     w.line(f"grad = {w.load(at_dy.position, dtype, 'window + k')}")
     w.line("free = True")
     for q in range(places):

@@ -80,15 +80,12 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         w.line(f"i_high = min(i_low + {rows}, {size['m']})")
         w.line(f"j_low = (block % {column_blocks}) * {columns}")
         w.line(f"j_high = min(j_low + {columns}, {size['n']})")
+        _unravel_matrix(ctx, raw)
         bytes_ = 4 if raw.dtype == "f32" else 8
-        at_a = (
-            f"p{a.position} + (matrix * {_batch_stride(ctx, a, node.operands[0])} + i_low * {w.size(a_row)}) * {bytes_}"
-        )
-        at_b = (
-            f"p{b.position} + (matrix * {_batch_stride(ctx, b, node.operands[1])} + j_low * {w.size(b_col)}) * {bytes_}"
-        )
+        at_a = f"p{a.position} + ({_matrix_offset(ctx, a)}i_low * {w.size(a_row)}) * {bytes_}"
+        at_b = f"p{b.position} + ({_matrix_offset(ctx, b)}j_low * {w.size(b_col)}) * {bytes_}"
         c_row = w.size(c.layout[-2])
-        at_c = f"p{c.position} + (matrix * {_batch_stride(ctx, c, raw)} + i_low * {c_row} + j_low) * {bytes_}"
+        at_c = f"p{c.position} + ({_matrix_offset(ctx, c)}i_low * {c_row} + j_low) * {bytes_}"
         w.line(
             f'call_symbol("kg_gemm_{raw.dtype}", {at_a}, {w.size(a_row)}, {w.size(a_col)}, {at_b}, {w.size(b_row)}, '
             f"{w.size(b_col)}, {at_c}, {c_row}, i_high - i_low, j_high - j_low, {size['k']}, 0, scratch)"
@@ -99,11 +96,22 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     return ctx.finish([Phase(0, tasks)], scratch)
 
 
-def _batch_stride(ctx: KernelContext, ref: BufferRef, value: Value) -> str:
-    """Elements from one matrix to the next; leading axes are walked as one, so they must lie evenly."""
-    if value.type.rank == 2:
-        return "0"
-    return ctx.writer.size(ref.layout[-3])
+def _unravel_matrix(ctx: KernelContext, raw: Value) -> None:
+    """Write the indices of the leading axes, `m0, m1, ...`, from the number of the matrix."""
+    w, lead = ctx.writer, raw.type.rank - 2
+    if lead == 1:
+        w.line("m0 = matrix")
+    elif lead > 1:
+        w.line("rest = matrix")
+        for axis in range(lead - 1, -1, -1):
+            extent = w.size(raw.shape[axis])
+            w.line(f"m{axis} = rest % {extent}")
+            w.line(f"rest = rest // {extent}")
+
+
+def _matrix_offset(ctx: KernelContext, ref: BufferRef) -> str:
+    """Elements from the first matrix of a buffer to the task's; leading axes may lie anyhow."""
+    return "".join(f"m{axis} * {ctx.writer.size(stride)} + " for axis, stride in enumerate(ref.layout[:-2]))
 
 
 def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
@@ -114,14 +122,8 @@ def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
     domain = Domain(raw.shape)
     tracer = ctx.tracer({raw: c})
     bounds = {rank - 2: ("i_low", "i_high"), rank - 1: ("j_low", "j_high")}
-    if rank > 2:
-        # One matrix per task: leading axes are unravelled from its number.
-        ctx.writer.line("rest = matrix")
-        for axis in range(rank - 3, -1, -1):
-            extent = ctx.writer.size(raw.shape[axis])
-            ctx.writer.line(f"m{axis} = rest % {extent}")
-            ctx.writer.line(f"rest = rest // {extent}")
-            bounds[axis] = (f"m{axis}", f"m{axis} + 1")
+    for axis in range(rank - 2):
+        bounds[axis] = (f"m{axis}", f"m{axis} + 1")
     write_map(ctx, tracer, domain, which, bounds)
 
 

@@ -385,7 +385,7 @@ class _Columns:
             return max(1, COLS_GRAIN // width, -(-count // MAX_PARTS))
 
         def parts(evaluate: Callable[[DimLike], int]) -> int:
-            return -(-evaluate(rows) // part(evaluate))
+            return max(1, -(-evaluate(rows) // part(evaluate)))  # no rows: one part, to say what nothing sums to
 
         label = f"{rows}|{per_row}"
         chunk, tasks = CeilDiv(part, "part " + label), CeilDiv(parts, "parts " + label)

@@ -262,6 +262,8 @@ def expression_text(expr: Expr, w: Writer) -> str:
     if special is not None:
         return special(expr, w, args)
     if kind in _INFIX:
+        if source in ("u8", "u32"):
+            args = [f"to_i64({arg})" for arg in args]  # Numba would compute in uint64, which kernels do not have
         text = f"{args[0]} {_INFIX[kind]} {args[1]}"
         # Numba widens small integers; the IR does not.
         return f"to_{dtype}({text})" if dtype not in ("f32", "f64", "i64", "bool") else text
@@ -326,7 +328,9 @@ _FLOAT = {
     "relu": "select({0} <= 0, to_{t}(0.0), {0})",
     "is_nan": "{0} != {0}",
     "is_finite": "{0} - {0} == 0",
-    "mod": "{0} - m_floor({0} / {1}) * {1}",
+    # By an infinity the quotient's floor is 0 or -1, but 0 * inf is NaN.
+    "mod": "select(m_fabs({1}) == float_inf, select((({0} < 0) != ({1} < 0)) & ({0} != 0), {1}, {0}), "
+    "{0} - m_floor({0} / {1}) * {1})",
     "floor_div": "m_floor({0} / {1})",
 }
 _INTEGER = {

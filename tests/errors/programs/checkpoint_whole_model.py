@@ -1,4 +1,4 @@
-# raises: UnsupportedError, NotImplementedError
+# raises: InvalidArgumentError, ValueError
 import kgraph as keras
 
 keras.callbacks.ModelCheckpoint("best.weights.h5")

@@ -22,7 +22,7 @@ def kernel(ptrs, dims, begin, end, scratch):
         i_high = min(i_low + s4, s0)
         j_low = (block % s7) * s5
         j_high = min(j_low + s5, s1)
-        call_symbol("kg_gemm_f32", p1 + (matrix * 0 + i_low * s2) * 4, s2, s3, p2 + (matrix * 0 + j_low * s3) * 4, s1, s3, p3 + (matrix * 0 + i_low * s1 + j_low) * 4, s1, i_high - i_low, j_high - j_low, s2, 0, scratch)
+        call_symbol("kg_gemm_f32", p1 + (i_low * s2) * 4, s2, s3, p2 + (j_low * s3) * 4, s1, s3, p3 + (i_low * s1 + j_low) * 4, s1, i_high - i_low, j_high - j_low, s2, 0, scratch)
         for i0 in range(i_low, i_high):
             for i1 in range(j_low, j_high):
                 v0 = load_f32(p0, i0 * s8 + i1, 0)
@@ -31,20 +31,17 @@ def kernel(ptrs, dims, begin, end, scratch):
                 store_f32(p3, i0 * s1 + i1, v2, 3)
 
 
-# broadcast_to: map kernel () -> (f32[B, 4], f32[B, 4])
+# broadcast_to: map kernel () -> (f32[B, 4])
 #   broadcast_to -> f32[B, 4]
-#   stop_gradient -> f32[B, 4]
 #   stop_gradient -> f32[B, 4]
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
-    p1 = address(ptrs, 1)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     low = begin * s0
     high = min(end * s0, s1)
     for i0 in range(low, high):
         store_f32(p0, i0, to_f32(0.0), 0)
-        store_f32(p1, i0, to_f32(0.0), 1)
 
 
 # split_sigmoid_mul: map kernel (f32[B, 16], f32[B, 4]) -> (f32[B, 4], f32[B, 4], f32[B, 4])
