@@ -243,6 +243,7 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
 
 swish, hard_swish = silu, hard_silu
 
+
 def keras2_hard_sigmoid(x: Any) -> Any:
     """clip(0.2 · x + 0.5, 0, 1): what `hard_sigmoid` was in Keras 1 and 2; for their files."""
     return ops.clip(x * 0.2 + 0.5, 0.0, 1.0)

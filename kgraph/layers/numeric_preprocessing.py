@@ -338,7 +338,9 @@ class Hashing(Layer):
         ids = np.asarray(flat, "int64").reshape(values.shape)
         if spare:
             ids = np.where(values == self.mask_value, 0, ids)
-        return np.asarray(encode(ids, self.output_mode, self.num_bins, "int64" if self.output_mode == "int" else "float32"))
+        return np.asarray(
+            encode(ids, self.output_mode, self.num_bins, "int64" if self.output_mode == "int" else "float32")
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal, unbuilt layer."""

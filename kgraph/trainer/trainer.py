@@ -330,7 +330,12 @@ class Trainer:
     def _state(self) -> tuple[Any, ...]:
         """What a step depends on beside its signature."""
         flags = [layer._trainable for layer in self._layers]
-        return (id(self.optimizer), self.optimizer.generation, *flags, *[v.trainable for layer in self._layers for v in layer._own_weights])
+        return (
+            id(self.optimizer),
+            self.optimizer.generation,
+            *flags,
+            *[v.trainable for layer in self._layers for v in layer._own_weights],
+        )
 
     def check(self, step: Step, feed: Feed) -> None:
         """Check the row numbers of a feed against their tables.

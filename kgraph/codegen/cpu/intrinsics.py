@@ -49,6 +49,8 @@ _TYPES: dict[str, Any] = {
     "bool": types.boolean,
 }
 _KINDS = {kind: name for name, kind in _TYPES.items()}
+# Numba computes small unsigned integers in uint64; the bits that a cast back keeps are those of int64.
+_KINDS[types.uint64] = "i64"
 _LLVM: dict[str, ir.Type] = {
     "f32": ir.FloatType(),
     "f64": ir.DoubleType(),

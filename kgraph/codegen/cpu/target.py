@@ -22,6 +22,7 @@ from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Array, Executable, Program
 from kgraph.codegen.schedule import Boundary, explain_boundaries, schedule_graph
 from kgraph.config import settings
+from kgraph.ir.analysis import critical_path
 from kgraph.ir.graph import Graph, Node
 from kgraph.ir.passes.base import PassContext, run_passes
 from kgraph.ir.passes.pipeline import OPTIMIZE
@@ -94,7 +95,9 @@ class CpuProgram(Program):
         """For each pair of kernels what the first stores for the second, and why it was not fused."""
         distinct = len({kernel.source for kernel in self.kernels.values()})
         head = f"{len(self.kernels)} kernels, {distinct} of them distinct; a -> b: what a stores for b, and why"
-        return head + "\n" + explain_boundaries(self.boundaries)
+        chain = [node.attrs["name"] for node in critical_path(self.scheduled) if node.op.name == "kernel"]
+        path = f"longest chain of kernels that wait for one another: {len(chain)} ({' -> '.join(chain)})"
+        return "\n".join([head, path, explain_boundaries(self.boundaries)])
 
     def memory(self) -> str:
         """The memory plan: buffers with symbolic sizes and their lives, and offsets for each size bound so far."""

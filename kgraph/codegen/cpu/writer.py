@@ -262,8 +262,6 @@ def expression_text(expr: Expr, w: Writer) -> str:
     if special is not None:
         return special(expr, w, args)
     if kind in _INFIX:
-        if source in ("u8", "u32"):
-            args = [f"to_i64({arg})" for arg in args]  # Numba would compute in uint64, which kernels do not have
         text = f"{args[0]} {_INFIX[kind]} {args[1]}"
         # Numba widens small integers; the IR does not.
         return f"to_{dtype}({text})" if dtype not in ("f32", "f64", "i64", "bool") else text
