@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from kgraph.callbacks.backup import BackupAndRestore
 from kgraph.callbacks.base import Callback, CallbackList, History, LambdaCallback
 from kgraph.callbacks.checkpoint import ModelCheckpoint
 from kgraph.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
+from kgraph.callbacks.report import BaseLogger, OrbaxCheckpoint, ProgbarLogger, RemoteMonitor, TensorBoard
 from kgraph.callbacks.schedule import LearningRateScheduler
 from kgraph.callbacks.swap import SwapEMAWeights
 from kgraph.callbacks.watch import CSVLogger, TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
+    "BaseLogger",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -18,7 +22,11 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "OrbaxCheckpoint",
+    "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -24,6 +24,7 @@ from kgraph.layers.convolutional import (
 from kgraph.layers.core import Activation, ActivityRegularization, Dense, Identity, Lambda, Masking, Rescaling
 from kgraph.layers.einsum_dense import EinsumDense
 from kgraph.layers.embedding import Embedding, ReversibleEmbedding
+from kgraph.layers.lookup import IntegerLookup, StringLookup
 from kgraph.layers.merging import (
     Add,
     Average,
@@ -45,6 +46,7 @@ from kgraph.layers.merging import (
 from kgraph.layers.more_normalization import GroupNormalization, RMSNormalization, SpectralNormalization
 from kgraph.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from kgraph.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
+from kgraph.layers.numeric_preprocessing import CategoryEncoding, Discretization, Hashing, Normalization
 from kgraph.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -120,6 +122,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -143,6 +146,7 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "DepthwiseConvolution2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "EinsumDense",
@@ -165,10 +169,12 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -185,6 +191,7 @@ __all__ = [
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Permute",
     "RMSNormalization",
@@ -205,6 +212,7 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
     "ThresholdedReLU",
     "TimeDistributed",

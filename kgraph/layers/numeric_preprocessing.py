@@ -365,7 +365,7 @@ def host_values(layer: Layer, inputs: Any) -> Array:
     if isinstance(inputs, (SymbolicTensor, TracedTensor)):
         raise UnsupportedError(
             f"{type(layer).__name__} {layer.name!r} works in Python and cannot be part of a model",
-            fix=f"apply it to the data first: x = layer(x); then train on x",
+            fix="apply it to the data first: x = layer(x); then train on x",
         )
     return np.asarray(inputs)
 

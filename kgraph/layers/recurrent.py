@@ -22,6 +22,13 @@ Tensors = list[Any]
 Self = TypeVar("Self", bound="RNN")
 
 
+class _Kept:
+    """States between batches; in an object of their own because they are not weights of the layer (as in Keras)."""
+
+    def __init__(self, variables: list[Variable]) -> None:
+        self.variables = variables
+
+
 class RNN(Layer):
     """A cell applied to the steps of a sequence.  x: f32[B, T, N] -> f32[B, units], or f32[B, T, units].
 
@@ -56,7 +63,7 @@ class RNN(Layer):
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
         self.supports_masking = True
-        self.states: list[Variable] | None = None
+        self._kept: _Kept | None = None
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Build the cell for one step."""
@@ -84,11 +91,17 @@ class RNN(Layer):
             )
         with eager_scope():
             values = [np.asarray(state) for state in tree.flatten(self.get_initial_state(int(batch_size)))]
-        # Not among the weights, as in Keras: they belong to the data that went through, not to the model.
-        self.states = [
-            Variable(value, dtype=value.dtype.name, trainable=False, name="rnn_state", path=f"{self.name}/rnn_state")
-            for value in values
-        ]
+        self._kept = _Kept(
+            [
+                Variable(value, dtype=value.dtype.name, trainable=False, name="state", path=f"{self.name}/state_{i}")
+                for i, value in enumerate(values)
+            ]
+        )
+
+    @property
+    def states(self) -> list[Variable] | None:
+        """The states kept between batches, with `stateful`."""
+        return self._kept.variables if self._kept is not None else None
 
     def get_initial_state(self, batch_size: Any) -> Tensors:
         """The states that a sequence starts with."""

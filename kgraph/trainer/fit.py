@@ -135,7 +135,10 @@ def fit(
 
     trainer.model.stop_training = False
     logs: dict[str, Any] = {}
+    trainer.model._initial_epoch = None
     hooks.on_train_begin()
+    if trainer.model._initial_epoch is not None:  # a callback took up an interrupted training
+        initial_epoch = trainer.model._initial_epoch
     for epoch in range(initial_epoch, epochs):
         trainer.reset_metrics()
         hooks.on_epoch_begin(epoch)

@@ -195,7 +195,7 @@ def row_sums_of_nothing(s: Sheet) -> None:
     s.out("y", s.b.reshape(s.b.mul(s.b.sum(x, axes=(1,)), 2.0), shape=(0, 3)))
 
 
-@program("no part clears the sums of a reduction over no rows")
+@program()
 def column_products_of_nothing(s: Sheet) -> None:
     x = s.input("f32[0, 3]")
     s.out("y", [s.b.prod(x, axes=(0,)), s.b.add(s.b.sum(x, axes=(0,)), 1.0)])
@@ -278,7 +278,7 @@ def inner_loop_from_an_output(s: Sheet) -> None:
     s.out("y", scan(s.b, operands, body, 1, 2, axis=1), "model")
 
 
-@program("the gradient goes to an element although the window holds NaN")
+@program()
 def pooling_gradient_of_nan(s: Sheet) -> None:
     x = s.input("f32[B, 2, 4, 1]", values(np.nan, 1.0, 2.0, 3.0, 4.0))
     pool = {"window": (2, 2), "strides": (2, 2)}
@@ -286,7 +286,7 @@ def pooling_gradient_of_nan(s: Sheet) -> None:
     s.out("y", s.b.max_pool_grad(x, y, s.b.broadcast_to(1.0, shape=y.shape), **pool))
 
 
-@program("x - floor(x / y) * y is NaN where y is infinite")
+@program()
 def remainder_of_infinity(s: Sheet) -> None:
     x = s.input("f32[B, 4]", values(7.0, -7.0, 2.5))
     y = s.input("f32[4]", values(np.inf, -np.inf, 3.0, -3.0))
@@ -391,7 +391,6 @@ def test_reference_target_runs_a_schedule() -> None:
     kgraph.codegen.run_graph(schedule, made.arrays({"B": 2}), "reference")
 
 
-@pytest.mark.xfail(strict=True, reason="the message names a kernel's line, not the op and its element type")
 def test_half_precision_is_refused_by_name() -> None:
     s = Sheet("half")
     s.out("y", s.b.cast(s.b.cast(s.input("f32[B]"), dtype="f16"), dtype="f32"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kgraph.codegen.cpu.elementwise import Store, task_bounds, write_stores
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
+from kgraph.codegen.cpu.writer import FaultSite
 from kgraph.codegen.loops import BufferRef, loop_index
 from kgraph.ir.dims import DimLike, shape_volume
 
@@ -87,6 +88,10 @@ def emit_scatter(ctx: KernelContext) -> EmittedKernel:
     w.line(f"memset0(p{result.position} + low * {d} * {_bytes(dtype)}, (high - low) * {d} * {_bytes(dtype)})")
     with w.block(f"for i in range({n}):"):
         w.line(f"row = to_i64({w.load(ids_at.position, ids.dtype, 'i')})")
+        # Every task looks through all ids; the first of them reports a wrong one.
+        w.report_row(
+            f"begin == 0 and (row < 0 or row >= {total})", "row", FaultSite(node.loc.layer or "scatter_add", rows)
+        )
         with w.block("if row >= low and row < high:"), w.block(f"for j in range({d}):"):
             have = w.load(result.position, dtype, f"row * {d} + j")
             more = w.load(updates_at.position, dtype, f"i * {d} + j")

@@ -168,11 +168,16 @@ class Writer:
         """A row number that is sure to lie in its table; a wrong one is reported to the driver."""
         rows, layer = expr.attrs
         assert isinstance(rows, (int, Dim)) and isinstance(layer, str)
-        row, fault = self.name(expr.args[0]), self.size(FaultBuffer())
+        row = self.name(expr.args[0])
         self.line(f"{name} = minimum(maximum({row}, 0), {self.size(rows)} - 1)")
-        with self.block(f"if {name} != {row}:"):
+        self.report_row(f"{name} != {row}", row, FaultSite(layer, rows))
+
+    def report_row(self, condition: str, row: str, site: FaultSite) -> None:
+        """Tell the driver of a wrong row number when `condition` holds; the run then ends after this step."""
+        fault = self.size(FaultBuffer())
+        with self.block(f"if {condition}:"):
             self.line(f"store_i64({fault}, 2, {row})")
-            self.line(f"store_i64({fault}, 1, {self.size(FaultSite(layer, rows))})")
+            self.line(f"store_i64({fault}, 1, {self.size(site)})")
             self.line(f"store_i64({fault}, 0, {FAULT_WRONG_ROW})")
 
     def pending(self, roots: Iterable[Expr]) -> list[Expr]:
