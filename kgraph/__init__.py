@@ -56,6 +56,7 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "get_num_threads",
     "initializers",
     "ir",
     "layers",
@@ -67,6 +68,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "set_num_threads",
     "utils",
 ]
 
@@ -86,6 +88,8 @@ _NAMES = {
     "SeedGenerator": ("kgraph.random", "SeedGenerator"),
     "Sequential": ("kgraph.models", "Sequential"),
     "Variable": ("kgraph.core", "Variable"),
+    "get_num_threads": ("kgraph.codegen", "get_num_threads"),
+    "set_num_threads": ("kgraph.codegen", "set_num_threads"),
 }
 
 

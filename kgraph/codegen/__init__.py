@@ -21,7 +21,7 @@ import numpy as np
 from kgraph.codegen.dump import Dump
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Executable, Program
-from kgraph.codegen.targets import TARGETS, check_target, compile_function
+from kgraph.codegen.targets import TARGETS, check_target, compile_function, get_num_threads, set_num_threads
 from kgraph.errors import DataError, DtypeError
 from kgraph.ir.graph import Graph, Value
 from kgraph.ir.interpreter import infer_sizes
@@ -36,7 +36,9 @@ __all__ = [
     "RunResult",
     "check_target",
     "compile",
+    "get_num_threads",
     "run_graph",
+    "set_num_threads",
 ]
 
 Array = np.ndarray[Any, np.dtype[Any]]

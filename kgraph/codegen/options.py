@@ -20,7 +20,8 @@ class CompileOptions:
     Attributes:
         label: names the compilation in files and messages, e.g. `mlp.train`; empty: the name of the graph.
         verify: verify the graph before and after each pass (`KGRAPH_VERIFY`).
-        num_threads: most threads a run may use (`KGRAPH_NUM_THREADS`).  Results do not depend on it.
+        num_threads: 1 keeps the program to the calling thread; else it uses the process's threads
+            (`kgraph.set_num_threads`, `KGRAPH_NUM_THREADS`).  Results do not depend on it.
         dump: where stages and kernels are written (`KGRAPH_DUMP`).
         optimize: run the optimising passes; off only to find a fault in them.
     """

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     CompileProgram = Callable[[Graph, CompileOptions], Program]
 
-__all__ = ["TARGETS", "Target", "check_target", "compile_function", "missing"]
+__all__ = [
+    "TARGETS",
+    "Target",
+    "check_target",
+    "compile_function",
+    "get_num_threads",
+    "missing",
+    "set_num_threads",
+]
 
 
 @dataclass(frozen=True)
@@ -96,3 +104,17 @@ def compile_function(name: str) -> CompileProgram:
     """
     check_target(name)
     return cast("CompileProgram", import_module(TARGETS[name].module).compile_program)
+
+
+def set_num_threads(threads: int) -> None:
+    """Let native programs use this many threads from now on.  Results do not depend on it.
+
+    Raises:
+        ValueError: not a number from 1 to 256.
+    """
+    import_module("kgraph.codegen.cpu.pool").set_num_threads(threads)
+
+
+def get_num_threads() -> int:
+    """Threads that native programs use: what was set, else `KGRAPH_NUM_THREADS`, else the usable processors."""
+    return int(import_module("kgraph.codegen.cpu.pool").get_num_threads())

@@ -105,6 +105,12 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sparse": (lambda m: m.SparseCategoricalCrossentropy(), "labels"),
     "sparse_column": (lambda m: m.SparseCategoricalCrossentropy(), "labels_column"),
     "sparse_logits": (lambda m: m.SparseCategoricalCrossentropy(from_logits=True), "labels_logits"),
+    "dice": (lambda m: m.Dice(), "binary"),
+    "dice_axis": (lambda m: m.Dice(axis=1), "binary"),
+    "tversky": (lambda m: m.Tversky(alpha=0.3, beta=0.7), "binary"),
+    "circle": (lambda m: m.Circle(gamma=4.0), "labels"),
+    "circle_diagonal": (lambda m: m.Circle(gamma=4.0, margin=0.2, remove_diagonal=False), "labels"),
+    "generalized": (lambda m: m.CategoricalGeneralizedCrossEntropy(q=0.3), "labels"),
     "sparse_ignore": (lambda m: m.SparseCategoricalCrossentropy(ignore_class=3), "labels"),
 }
 

@@ -150,7 +150,8 @@ def test_deep_nesting(saved: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen"), ("evil", "Layer"), (None, "X")]
+    ("module", "name"),
+    [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen"), ("evil", "Layer"), (None, "X")],
 )
 def test_unknown_classes_are_never_imported(saved: Path, tmp_path: Path, module: Any, name: str) -> None:
     def change(config: dict[str, Any]) -> None:

@@ -26,7 +26,9 @@ def mlp(K: Any) -> Any:
             K.Input((5,)),
             L.Dense(4, activation="relu", kernel_regularizer="l2", kernel_initializer="he_normal"),
             L.BatchNormalization(),
-            L.Dense(2, activation="softmax", bias_constraint="non_neg", kernel_regularizer=K.regularizers.L1L2(0.1, 0.2)),
+            L.Dense(
+                2, activation="softmax", bias_constraint="non_neg", kernel_regularizer=K.regularizers.L1L2(0.1, 0.2)
+            ),
         ],
         name="mlp",
     )
@@ -186,7 +188,7 @@ def test_compiled_settings(tmp_path: Path) -> None:
         schedule = writer.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
         model.compile(
             writer.optimizers.SGD(schedule, clipnorm=1.0),
-            loss=["categorical_crossentropy", writer.losses.Huber(delta=0.5)],
+            loss=["categorical_crossentropy", writer.losses.LogCosh()],
             loss_weights=[1.0, 0.25],
             metrics=[["accuracy", writer.metrics.AUC(num_thresholds=50)], ["mae"]],
         )
@@ -269,13 +271,17 @@ def test_the_form_of_configurations() -> None:
     for build in MODELS.values():
         kgraph.utils.clear_session()
         keras.utils.clear_session()
-        ours, theirs = (
-            K.utils.serialize_keras_object(build(K)) for K in (kgraph, keras)
-        )
+        ours, theirs = (K.utils.serialize_keras_object(build(K)) for K in (kgraph, keras))
         for a, b in zip(ours["config"]["layers"], theirs["config"]["layers"]):
             for key in ("module", "class_name", "registered_name"):
                 assert a[key] == b[key], (a[key], b[key])
             assert a.get("inbound_nodes") is None or len(a["inbound_nodes"]) == len(b["inbound_nodes"])
             if b["class_name"] not in ("Functional", "Sequential"):
                 missing = set(b["config"]) - set(a["config"]) - {"quantization_config", "renorm", "renorm_clipping"}
-                assert missing <= {"renorm_momentum", "synchronized", "backward_layer", "seed", "activity_regularizer"}, missing
+                assert missing <= {
+                    "renorm_momentum",
+                    "synchronized",
+                    "backward_layer",
+                    "seed",
+                    "activity_regularizer",
+                }, missing

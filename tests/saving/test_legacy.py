@@ -146,7 +146,10 @@ def test_recurrent_layers_of_keras_2(tmp_path: Path) -> None:
         "kernel_initializer": GLOROT, "recurrent_initializer": {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}},
         "bias_initializer": ZEROS, "dropout": 0.0, "recurrent_dropout": 0.0, "implementation": 1,
     }  # fmt: skip
-    gru = {"class_name": "GRU", "config": {"name": "gru_1", "batch_input_shape": [None, 1, 3], "dtype": "float32", **common}}
+    gru = {
+        "class_name": "GRU",
+        "config": {"name": "gru_1", "batch_input_shape": [None, 1, 3], "dtype": "float32", **common},
+    }
     weights = {"gru_1": arrays(kernel=(3, 6), recurrent_kernel=(2, 6), bias=(6,))}
     path = write(tmp_path / "g.h5", {"class_name": "Sequential", "config": {"name": "s", "layers": [gru]}}, weights)
     model = load_model(path)

@@ -119,8 +119,6 @@ def test_clone_and_from_config() -> None:
         twin.set_weights(model.get_weights())
         np.testing.assert_allclose(twin.predict(X, verbose=0), model.predict(X, verbose=0), rtol=1e-6)
         assert twin.get_layer("shared") is not shared
-    part = keras.Model(model.layers[-1].output, model.output) if False else keras.Model(shared.get_output_at(0), model.output) if False else None  # fmt: skip  # noqa: E501
-    assert part is None
 
 
 def test_a_model_from_the_middle(tmp_path: Path) -> None:

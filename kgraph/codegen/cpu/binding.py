@@ -261,8 +261,9 @@ class _Table:
             tasks = quantity(phase.tasks, exe.size)
             if tasks == 0:
                 continue
+            shared = tasks > 1 and self.program.options.num_threads != 1
             entry = self.builder.call(
-                self.program.functions[node], pointers.ctypes.data, dims.ctypes.data, tasks, parallel=tasks > 1
+                self.program.functions[node], pointers.ctypes.data, dims.ctypes.data, tasks, parallel=shared
             )
             self.names[entry] = kernel.name
 
