@@ -50,13 +50,14 @@ def normalise(graph: Graph, *, in_loop: bool = False) -> None:
 
     The body of a loop reads and writes slices, which are not row-major.
     """
-    for node in graph.nodes:
-        for region in node.regions:
-            normalise(region, in_loop=True)
     _sweep(graph, _apply_rule)
     _sweep(graph, lambda b, graph, node: _materialise_operands(b, node, in_loop))
     # A convolution and its gradient pad the same picture, two products may turn the same matrix.
     CommonSubexpressions().run(graph, PassContext())
+    # Bodies after that: it would merge the copies that give each of their results a node of its own.
+    for node in graph.nodes:
+        for region in node.regions:
+            normalise(region, in_loop=True)
     _distinct_results(graph, in_loop)
     graph.remove_dead()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kgraph.core import InputLayer, InputSpec, Layer
 from kgraph.core.input_layer import Input
+from kgraph.errors import UnsupportedError
 from kgraph.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from kgraph.layers.attention import AdditiveAttention, Attention
 from kgraph.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
@@ -24,6 +25,17 @@ from kgraph.layers.convolutional import (
 from kgraph.layers.core import Activation, ActivityRegularization, Dense, Identity, Lambda, Masking, Rescaling
 from kgraph.layers.einsum_dense import EinsumDense
 from kgraph.layers.embedding import Embedding, ReversibleEmbedding
+from kgraph.layers.image_preprocessing import (
+    CenterCrop,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
 from kgraph.layers.lookup import IntegerLookup, StringLookup
 from kgraph.layers.merging import (
     Add,
@@ -123,6 +135,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -195,10 +208,18 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
@@ -249,6 +270,48 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
     GlobalAveragePooling2D,
     GlobalAveragePooling3D,
 )
+
+# Names of Keras that are not here, and what to use instead.
+LEFT_OUT = {
+    "AugMix": "RandomBrightness, RandomContrast and RandomRotation one after another",
+    "AutoContrast": "Rescaling or Normalization",
+    "ContrastLimitedAdaptiveHistogramEqualization": "an array library, on the data before training",
+    "CutMix": "a generator that mixes the images and labels of a batch",
+    "Equalization": "an array library, on the data before training",
+    "FlaxLayer": "a Layer with `call` written in kgraph.ops",
+    "HashedCrossing": "Hashing of strings that join the features",
+    "JaxLayer": "a Layer with `call` written in kgraph.ops",
+    "MaxNumBoundingBoxes": "kgraph.utils.pad_sequences on the boxes",
+    "MelSpectrogram": "an audio library, on the data before training",
+    "MixUp": "a generator that mixes the images and labels of a batch",
+    "Pipeline": "Sequential",
+    "RandAugment": "RandomBrightness, RandomContrast and RandomRotation one after another",
+    "RandomColorDegeneration": "a Lambda that mixes the images with their mean over channels",
+    "RandomColorJitter": "RandomBrightness and RandomContrast",
+    "RandomElasticTransform": "RandomRotation, RandomTranslation and RandomZoom",
+    "RandomErasing": "SpatialDropout2D, or a generator that blanks parts of the images",
+    "RandomGaussianBlur": "DepthwiseConv2D with a fixed kernel",
+    "RandomGrayscale": "a Lambda that takes the mean over channels",
+    "RandomHue": "RandomBrightness",
+    "RandomInvert": "Rescaling(-1, 255)",
+    "RandomPerspective": "RandomRotation and RandomZoom",
+    "RandomPosterization": "Discretization",
+    "RandomSaturation": "RandomContrast",
+    "RandomSharpness": "DepthwiseConv2D with a fixed kernel",
+    "RandomShear": "RandomRotation and RandomTranslation",
+    "STFTSpectrogram": "an audio library, on the data before training",
+    "Solarization": "a Lambda with kgraph.ops.where",
+    "TFSMLayer": "kgraph.models.load_model of a .keras or .h5 file",
+    "TextVectorization": "kgraph.utils.pad_sequences over a StringLookup of the words",
+    "TorchModuleWrapper": "a Layer with `call` written in kgraph.ops",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in LEFT_OUT:
+        raise UnsupportedError(f"layer {name} of Keras is not supported", fix=f"use {LEFT_OUT[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _REGISTRY = Registry("layer")
 _REGISTRY.add_all(

@@ -142,7 +142,7 @@ class PReLU(Layer):
 class Softmax(Layer):
     """e^x / Σ e^x over `axis`; entries off the mask become 0."""
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self.supports_masking = True

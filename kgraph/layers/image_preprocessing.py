@@ -49,16 +49,14 @@ class _Images(Layer):
 
     def _cut(self, inputs: Any, top: int, left: int, height: int, width: int) -> Any:
         lead = (slice(None),) * self._first(len(inputs.shape))
-        return inputs[(*lead, slice(top, top + height), slice(left, left + width))]
+        return inputs[lead + (slice(top, top + height), slice(left, left + width))]
 
     def _smart_resize(self, inputs: Any, height: int, width: int, interpolation: str = "bilinear") -> Any:
         """Cut the largest middle part of the target's form, then resize it."""
         have_height, have_width = self._sizes(inputs)
         crop_height = min(have_height, int(have_width * height / width))
         crop_width = min(have_width, int(have_height * width / height))
-        x = self._cut(
-            inputs, (have_height - crop_height) // 2, (have_width - crop_width) // 2, crop_height, crop_width
-        )
+        x = self._cut(inputs, (have_height - crop_height) // 2, (have_width - crop_width) // 2, crop_height, crop_width)
         return ops.resize(x, (height, width), interpolation, data_format=self.data_format)
 
     def get_config(self) -> dict[str, Any]:
@@ -257,7 +255,9 @@ class _Affine(_Random):
 
     def _change(self, x: Any) -> Any:
         height, width = self._sizes(x)
-        rows = [row if hasattr(row, "shape") else ops.full((ops.shape(x)[0], 1), row) for row in self._map(x, height, width)]
+        rows = [
+            row if hasattr(row, "shape") else ops.full((ops.shape(x)[0], 1), row) for row in self._map(x, height, width)
+        ]
         zeros = ops.zeros((ops.shape(x)[0], 2))
         return ops.affine_transform(
             x,
@@ -433,16 +433,16 @@ class RandomBrightness(_Values):
 
 
 class RandomContrast(_Values):
-    """Moves the values of each image away from, or towards, the mean of their channel.
+    """Moves the values of each image away from the mean of their channel, or towards it.
 
     Args:
-        factor: f, for multiples from 1 - f to 1 + f; or (low, high), for 1 - low to 1 + high.
+        factor: (low, high) within 0 and 1, for multiples from 1 - low to 1 + high; one number is (0, number), as
+            Keras 3.15 reads it.
         value_range: lowest and highest value of the images; results are kept within.
     """
 
     def _factor(self, factor: Any) -> tuple[float, float]:
-        low, high = _range(self, "factor", factor, 0.0 if isinstance(factor, (tuple, list)) else -1.0)
-        return (high, high) if low < 0 else (low, high)
+        return _range(self, "factor", (0.0, factor) if isinstance(factor, (int, float)) else factor, 0.0)
 
     def _change(self, x: Any) -> Any:
         times = self._draw(x, 1.0 - self.factor[0], 1.0 + self.factor[1], 1, 1, 1)

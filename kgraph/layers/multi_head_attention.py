@@ -76,9 +76,11 @@ class _Heads(Layer):
             for key in ("initializer", "regularizer", "constraint")
         }
         axes = bias if self._use_bias else None
-        return EinsumDense(
+        layer = EinsumDense(
             equation, shape, activation=activation, bias_axes=axes, name=name, dtype=self.dtype_policy, **settings
         )
+        layer.supports_masking = True  # the mask is the attention's matter; none is lost here
+        return layer
 
     def _allowed(
         self, query: Any, value: Any, masks: tuple[Any, Any, Any], attention_mask: Any, use_causal_mask: bool
@@ -177,7 +179,7 @@ class MultiHeadAttention(_Heads):
         """Axes over which to attend, as given."""
         return self._attention_axes
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Make the projections."""
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
@@ -295,7 +297,7 @@ class GroupQueryAttention(_Heads):
                 where=self.name,
             )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Make the projections."""
         for name, shape, heads in (
             ("query", query_shape, self.num_query_heads),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kgraph import ops
@@ -55,6 +55,9 @@ __all__ = [
     "SquaredHinge",
     "reduce_weighted",
 ]
+
+LossFunction = Callable[..., Any]
+_REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
 # -- classes --------------------------------------------------------------------------------------------------------

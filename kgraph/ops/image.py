@@ -33,7 +33,8 @@ def _cubic(x: Array) -> Array:
 def _lanczos(radius: float) -> Callable[[Array], Array]:
     def kernel(x: Array) -> Array:
         y = radius * np.sin(np.pi * x) * np.sin(np.pi * x / radius)
-        return np.where(x > 1e-3, np.divide(y, np.where(x != 0, np.pi**2 * x**2, 1.0)), 1.0) * (x <= radius)
+        safe = np.where(x != 0, np.pi**2 * x**2, 1.0)
+        return np.where(x > radius, 0.0, np.where(x > 1e-3, y / safe, 1.0))
 
     return kernel
 

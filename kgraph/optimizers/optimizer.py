@@ -272,7 +272,7 @@ class Optimizer:
         return id(variable) not in self._undecayed and not any(word in variable.path for word in self._undecayed_names)
 
     # -- a step -------------------------------------------------------------------------------------------------------
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
         """Update weights from (gradient, weight) pairs."""
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])

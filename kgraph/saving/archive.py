@@ -15,7 +15,7 @@ from kgraph.models.model import Model
 from kgraph.saving.compiling import restore_optimizer, restore_resume_values, resume_values
 from kgraph.saving.objects import deserialize_keras_object, serialize_keras_object
 from kgraph.saving.safety import atomic_file, member, open_archive, open_hdf5
-from kgraph.saving.state import read_list, read_weights, write_list, write_weights
+from kgraph.saving.state import largest_array, read_list, read_weights, write_list, write_weights
 
 __all__ = ["load_archive", "load_archive_weights", "read_config", "save_archive"]
 
@@ -90,7 +90,7 @@ def _load_state(model: Model, path: Path) -> None:
                 variable.assign(value)
         elif len(read_list(file, "", path.name)) or ("layers" in file and _has_arrays(file["layers"])):
             raise FileError(f"the shapes of model {model.name!r} in {path.name} are not known", fix="save it built")
-        restore_optimizer(model, read_list(file, "optimizer", path.name), path.name)
+        restore_optimizer(model, read_list(file, "optimizer", path.name, largest_array(model)), path.name)
         restore_resume_values(model, read_list(file, OWN, path.name))
 
 

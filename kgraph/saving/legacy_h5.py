@@ -18,7 +18,7 @@ from kgraph.saving.compiling import restore_optimizer, restore_resume_values, re
 from kgraph.saving.legacy_config import legacy, modern
 from kgraph.saving.objects import deserialize_keras_object, serialize_keras_object
 from kgraph.saving.safety import atomic_file, child_group, open_hdf5, read_array, stored_array
-from kgraph.saving.state import Found, read_list, write_list
+from kgraph.saving.state import Found, largest_array, read_list, write_list
 
 __all__ = ["load_h5", "load_h5_weights", "read_h5_config", "save_h5", "save_h5_weights"]
 
@@ -208,7 +208,7 @@ def load_h5(path: Path, compile: bool) -> Model:
             _compile(model, training, path.name)
             stored = child_group(file, "optimizer_weights", path.name)
             if stored is not None and model.optimizer is not None:
-                values = _group_arrays(stored, path.name)
+                values = _group_arrays(stored, path.name, largest_array(model))
                 restore_optimizer(model, _modern_slots(model, values, _names(stored, "weight_names")), path.name)
             restore_resume_values(model, read_list(file, OWN, path.name))
     return model
@@ -263,8 +263,12 @@ def _modern_slots(model: Model, values: list[np.ndarray[Any, Any]], names: Seque
     return [*fresh[:head], *order]
 
 
-def _group_arrays(group: Any, name: str) -> list[np.ndarray[Any, Any]]:
-    return [read_array(stored_array(group, key, name), name) for key in _names(group, "weight_names")]
+def _group_arrays(group: Any, name: str, largest: int) -> list[np.ndarray[Any, Any]]:
+    found = [stored_array(group, key, name) for key in _names(group, "weight_names")]
+    for dataset in found:
+        if dataset.nbytes > largest:
+            raise FileError(f"the file {name} has too large an array", where=str(dataset.name))
+    return [read_array(dataset, name) for dataset in found]
 
 
 def load_h5_weights(model: Model, path: Path, skip_mismatch: bool, by_name: bool) -> None:

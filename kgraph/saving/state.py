@@ -18,7 +18,7 @@ from kgraph.models.model import Model
 from kgraph.random import SeedGenerator
 from kgraph.saving.safety import child_group, read_array, stored_array
 
-__all__ = ["read_list", "read_weights", "write_list", "write_weights"]
+__all__ = ["largest_array", "read_list", "read_weights", "write_list", "write_weights"]
 
 Array = np.ndarray[Any, Any]
 Found = list[tuple[Variable, Array]]
@@ -41,7 +41,14 @@ def write_list(file: Any, place: str, arrays: Sequence[Array], name: str) -> Non
         group.create_dataset(str(index), data=array)
 
 
-def read_list(file: Any, place: str, name: str, largest: int = 1 << 40) -> list[Array]:
+def largest_array(model: Model) -> int:
+    """Bytes of the largest array that a file may hold beside the weights: none is larger than a weight, or a few
+    numbers.
+    """
+    return max((variable.array.nbytes for variable in model.weights), default=0) + 4096
+
+
+def read_list(file: Any, place: str, name: str, largest: int = 4096) -> list[Array]:
     """The numbered arrays below `place`; none when it is not there.
 
     Args:

@@ -11,16 +11,20 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgraph.callbacks import CallbackList, History
+from kgraph.config import settings
 from kgraph.errors import DataError, InvalidArgumentError
 from kgraph.ir.dims import evaluate_shape
 from kgraph.ir.types import numpy_dtype
 from kgraph.trainer.data import check_batch_size, split_validation, unpack
+from kgraph.trainer.diagnose import run_watched
 from kgraph.trainer.feed import Feed, Stream, cycled_rows, is_stream, permutation
+from kgraph.trainer.lazy import Batches, on_disk
 from kgraph.trainer.steps import Step
 from kgraph.utils.progress import ProgressBar
 
@@ -61,7 +65,8 @@ def fit(
 
     Args:
         trainer: of the model.
-        x: arrays (one, a list, or a dict by input name), or a generator or dataset of batches.
+        x: arrays (one, a list, or a dict by input name), or a generator or dataset of batches.  HDF5 datasets are
+            read batch by batch, and shuffled by whole batches.
         y: targets, likewise; None when `x` gives batches.
         batch_size: rows a step, 32 by default; the last step of an epoch takes what is left.
         epochs: number of the last epoch.
@@ -99,6 +104,8 @@ def fit(
     trainer.says = bool(show)
     seed = make_default_seed()
     batch = batch_size
+    if on_disk(x, trainer.ports) and not validation_split:
+        x, y, sample_weight = _from_disk(trainer, x, y, sample_weight, batch_size)
     train, held = _training_data(
         trainer, x, y, sample_weight, class_weight, validation_split, validation_data, steps_per_epoch, shuffle, seed
     )
@@ -108,7 +115,10 @@ def fit(
         if steps_per_epoch is not None:
             train = _cycle(train, batch, steps_per_epoch, seed, bool(shuffle))
     if held is None and validation_data is not None:
-        held = _source(trainer, *unpack(validation_data, "validation_data"), "eval", validation_steps)
+        given = unpack(validation_data, "validation_data")
+        if on_disk(given[0], trainer.ports):
+            given = _from_disk(trainer, *given, validation_batch_size or batch_size)
+        held = _source(trainer, *given, "eval", validation_steps)
     if validation_batch_size is None:
         validation_batch_size = batch_size
     elif isinstance(validation_batch_size, int) and validation_batch_size < 1:
@@ -202,6 +212,8 @@ def evaluate(
     trainer.require_compiled()
     show = _verbosity(verbose)
     trainer.says = bool(show)
+    if on_disk(x, trainer.ports):
+        x, y, sample_weight = _from_disk(trainer, x, y, sample_weight, batch_size)
     source = _source(trainer, x, y, sample_weight, "eval", steps)
     batch = check_batch_size(batch_size, trainer.fixed_batch)
     if isinstance(source, Feed):
@@ -250,6 +262,8 @@ def predict(
         _count("steps", steps)
     show = _verbosity(verbose)
     trainer.says = bool(show)
+    if on_disk(x, trainer.ports):
+        x, _, _ = _from_disk(trainer, x, None, None, batch_size)
     source = _source(trainer, x, None, None, "predict", steps)
     batch = check_batch_size(batch_size, trainer.fixed_batch)
     if isinstance(source, Feed):
@@ -319,6 +333,14 @@ def _source(trainer: Trainer, x: Any, y: Any, sample_weight: Any, mode: str, ste
     return trainer.feed(x, y, sample_weight, mode=mode)
 
 
+def _from_disk(
+    trainer: Trainer, x: Any, y: Any, sample_weight: Any, batch_size: int | None
+) -> tuple[Batches, None, None]:
+    """Arrays that are not to be copied whole, as a dataset of batches; `shuffle` then permutes batches."""
+    trainer.ensure_built(x)
+    return Batches(x, y, sample_weight, check_batch_size(batch_size, trainer.fixed_batch)), None, None
+
+
 def _no_targets(y: Any, sample_weight: Any) -> None:
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
@@ -373,6 +395,7 @@ def _run_rows(
     per_batch = hooks.wants_batches(phase)  # type: ignore[arg-type]
     begin_hook = getattr(hooks, f"on_{phase}_batch_begin")
     end_hook = getattr(hooks, f"on_{phase}_batch_end")
+    watch = mode != "predict" and settings().check_nan
     done = 0
     for rows, count in ((batch, full), (tail, 1 if tail else 0)):
         if not count:
@@ -386,7 +409,17 @@ def _run_rows(
                 begin_hook(done)
             start = time.perf_counter()
             with trainer.lock:
-                executable.run_steps(feed.arrays, order, done * batch, now, sinks)
+                if watch:
+                    first, now = done * batch, 1
+                    taken = slice(first, first + rows) if order is None else order[first : first + rows]
+                    run_watched(
+                        step,
+                        executable,
+                        partial(_rows, feed, taken),
+                        partial(executable.run_steps, feed.arrays, order, first, 1, sinks),
+                    )
+                else:
+                    executable.run_steps(feed.arrays, order, done * batch, now, sinks)
             seconds = time.perf_counter() - start
             done += now
             left -= now
@@ -400,6 +433,10 @@ def _run_rows(
             if mode == "train" and trainer.model.stop_training:
                 return done
     return done
+
+
+def _rows(feed: Feed, taken: Any) -> dict[str, Array]:
+    return {name: array[taken] for name, array in feed.arrays.items()}
 
 
 def _steps_at_once(seconds: float | None) -> int:

@@ -162,9 +162,14 @@ def build_step(trainer: Trainer, mode: str, signature: Signature) -> Step:
     recorded = record(trainer, mode, signature, dump=dump)
     if dump and mode == "train":
         dump.stage("grad", str(recorded.graph))
+    traced = time.perf_counter()
     options = CompileOptions(label=label, dump=dump)
     program = compile_graph(recorded.graph, trainer.target, options)
     seconds = time.perf_counter() - start
+    if settings().timings:
+        print(_timings(label, recorded.seconds, traced - start, program, seconds))
+    if settings().explain:
+        print(f"{label} on target {trainer.target}:\n{program.explain()}")
     return Step(mode, signature, recorded.graph, program, recorded.variables, recorded.bounds, seconds)
 
 
@@ -176,11 +181,25 @@ class Recorded:
         graph: of the step.
         variables: by param name.
         bounds: inputs that are row numbers, by input name.
+        seconds: of the stages: tracing, passes, gradients and update.
     """
 
     graph: Graph
     variables: dict[str, Variable]
     bounds: dict[str, list[Bound]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def _timings(label: str, stages: Mapping[str, float], before: float, program: Program, total: float) -> str:
+    """One line a stage: seconds of wall time."""
+    rows = dict(stages)
+    inner = getattr(program, "stage_seconds", None)
+    if inner:
+        rows.update(inner)
+    else:
+        rows["optimise, schedule, emit, compile"] = total - before
+    lines = [f"  {name:<36} {seconds:8.3f} s" for name, seconds in rows.items()]
+    return "\n".join([f"{label}: {total:.3f} s", *lines])
 
 
 def record(
@@ -203,23 +222,30 @@ def record(
     if updates and trainable:
         trainer.optimizer.build(trainable)  # makes the slots, as ordinary variables, before tracing
         trainer.optimizer.extend(trainable)  # of layers released since
+    seconds: dict[str, float] = {}
+    began = time.perf_counter()
     trace = Trace(graph, training=mode == "train", seed_step=trainer.seed_step)
     with trace:
         _forward(trainer, trace, mode, signature)
     # Before the passes, which may turn a one-hot into comparisons.
     bounds = index_bounds(graph, [target_name(name) for name, _, _ in signature.targets])
+    seconds["trace"] = time.perf_counter() - began
     if not backward:
-        return Recorded(graph, dict(trace.variables), bounds)
+        return Recorded(graph, dict(trace.variables), bounds, seconds)
     if dump:
         dump.stage("graph", str(graph))
+    began = time.perf_counter()
     run_passes(graph, BEFORE_GRADIENTS, PassContext(dump=dump.stage if dump else None))
+    seconds["passes before gradients"] = time.perf_counter() - began
     if updates:
+        began = time.perf_counter()
         _adopt(trace)
         with trace:
             _update(trainer, trace, graph.outputs[0], trainable)
             _count_step(trainer, trace)
         graph.updates = list({param: (param, value) for param, value in graph.updates}.values())
-    return Recorded(graph, dict(trace.variables), bounds)
+        seconds["gradients and update"] = time.perf_counter() - began
+    return Recorded(graph, dict(trace.variables), bounds, seconds)
 
 
 def _forward(trainer: Trainer, trace: Trace, mode: str, signature: Signature) -> None:

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from kgraph.codegen import Executable, check_target
+from kgraph.config import settings
 from kgraph.core import Variable
 from kgraph.core.session import floatx
 from kgraph.core.tree import flatten, pack_like
-from kgraph.errors import InvalidArgumentError, NotBuiltError, NotCompiledError
+from kgraph.errors import InvalidArgumentError, NotBuiltError, NotCompiledError, UnsupportedError
 from kgraph.trainer import fit as loops
 from kgraph.trainer.arguments import OutputPlan, plan_outputs, sort_third_and_fourth
 from kgraph.trainer.bounds import check_bounds
 from kgraph.trainer.data import Port, input_arrays, rows_of, target_arrays, weight_arrays
+from kgraph.trainer.diagnose import run_watched
 from kgraph.trainer.feed import Feed
 from kgraph.trainer.steps import (
     Signature,
@@ -93,6 +95,7 @@ def compile_model(
         raise InvalidArgumentError(f"steps_per_execution={steps_per_execution!r}", needed="a whole number, 1 or more")
     from kgraph import optimizers
 
+    _refuse_own_steps(model)
     metrics, loss_weights = sort_third_and_fourth(third, fourth, metrics, loss_weights)
     return Trainer(
         model,
@@ -104,6 +107,22 @@ def compile_model(
         target="reference" if run_eagerly else target,
         steps_per_execution=steps_per_execution,
     )
+
+
+def _refuse_own_steps(model: Any) -> None:
+    """A method that would be passed over in silence is refused.
+
+    Raises:
+        UnsupportedError: the model's class defines a step of its own.
+    """
+    for name in ("train_step", "test_step", "predict_step", "make_train_function", "compute_loss", "compute_metrics"):
+        owner = next((cls for cls in type(model).__mro__ if name in vars(cls)), None)
+        if owner is not None and owner.__module__.split(".")[0] != "kgraph":
+            raise UnsupportedError(
+                f"{type(model).__name__}.{name} is not supported: the whole step is compiled from loss and optimizer",
+                fix="pass loss= and metrics= as functions of kgraph.ops, or call self.add_loss(...) in call(); "
+                "for several optimizers train several models with train_on_batch",
+            )
 
 
 def predictor(model: Any, target: str = "cpu") -> Trainer:
@@ -354,8 +373,14 @@ class Trainer:
         with self.lock:
             for name, array in feed.arrays.items():
                 executable.input(name)[...] = array
-            executable.run()
+            self._run(step, executable, feed, mode)
             return [executable.output(k).copy() for k in range(len(step.graph.outputs))]
+
+    def _run(self, step: Step, executable: Executable, feed: Feed, mode: str) -> None:
+        if mode != "predict" and settings().check_nan:
+            run_watched(step, executable, lambda: feed.arrays, executable.run)
+        else:
+            executable.run()
 
     def step(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
         """One training step on one batch.
@@ -386,7 +411,7 @@ class Trainer:
             self.reset_metrics()
             for name, array in feed.arrays.items():
                 executable.input(name)[...] = array
-            executable.run()
+            self._run(step, executable, feed, mode)
             logs = self.logs()
         return logs if return_dict else self.listed(logs)
 

@@ -80,7 +80,7 @@ def test_steps_are_runs() -> None:
         losses.append(float(exe.output(0)))
     other = program.bind({"B": 8}, at_once)
     other.run_steps(data, index, 8, 4)
-    assert losses[-1] < losses[0] or len(losses) == 4
+    assert len(set(losses)) == 4, "each step sees other rows and other weights"
     for name, array in by_hand.items():
         np.testing.assert_array_equal(array, at_once[name])
 
@@ -137,83 +137,76 @@ def test_integer_product_names_the_op() -> None:
 
 # -- small programs that once went wrong, or still do -----------------------------------------------------------------
 PROGRAMS: dict[str, Callable[[Sheet], None]] = {}
-FAULTS: dict[str, str] = {}
 
 Body = tuple[list[Value], list[Value]]
 
 
-def program(fault: str = "") -> Callable[[Callable[[Sheet], None]], Callable[[Sheet], None]]:
-    """A program to compare; with `fault`, one that is known to fail, and why."""
-
-    def register(write: Callable[[Sheet], None]) -> Callable[[Sheet], None]:
-        PROGRAMS[write.__name__] = write
-        if fault:
-            FAULTS[write.__name__] = fault
-        return write
-
-    return register
+def program(write: Callable[[Sheet], None]) -> Callable[[Sheet], None]:
+    """A program to compare; most of them once failed."""
+    PROGRAMS[write.__name__] = write
+    return write
 
 
-@program()
+@program
 def reversed_row_sums(s: Sheet) -> None:
     x = s.input("f32[B, 4]")
     s.out("subtracted", s.b.sub(x, s.b.reverse(s.b.sum(x, axes=(1,), keepdims=True), axes=(0,))), "sum")
 
 
-@program()
+@program
 def reversed_row_sums_alone(s: Sheet) -> None:
     s.out("y", s.b.tanh(s.b.reverse(s.b.sum(s.input("f32[B, 4]"), axes=(1,)), axes=(0,))), "sum")
 
 
-@program()
+@program
 def reversed_column_sums(s: Sheet) -> None:
     total = s.b.sum(s.input("f32[B, 4]"), axes=(0,))
     s.out("y", [total, s.b.reverse(total, axes=(0,))], "sum")
 
 
-@program()
+@program
 def first_row_sum(s: Sheet) -> None:
     total = s.b.sum(s.input("f32[B, 4]"), axes=(1,), keepdims=True)
     s.out("y", s.b.sub(s.b.slice(total, starts=(0, 0), limits=(1, 1)), total), "sum")
 
 
-@program()
+@program
 def row_sums_along_columns(s: Sheet) -> None:
     x = s.input("f32[4, 4]")
     s.out("y", s.b.tanh(s.b.broadcast_to(s.b.sum(x, axes=(1,)), shape=(4, 4))), "sum")
 
 
-@program()
+@program
 def gathered_row_sums(s: Sheet) -> None:
     total = s.b.sum(s.input("f32[3, 4]"), axes=(1,), keepdims=True)
     s.out("y", s.b.gather(s.b.minimum(total, 1.0), s.input("i32[3]", integers(0, 3))), "sum")
 
 
-@program()
+@program
 def row_sums_of_nothing(s: Sheet) -> None:
     x = s.input("f32[0, 3]")
     s.out("y", s.b.reshape(s.b.mul(s.b.sum(x, axes=(1,)), 2.0), shape=(0, 3)))
 
 
-@program()
+@program
 def column_products_of_nothing(s: Sheet) -> None:
     x = s.input("f32[0, 3]")
     s.out("y", [s.b.prod(x, axes=(0,)), s.b.add(s.b.sum(x, axes=(0,)), 1.0)])
 
 
-@program()
+@program
 def stacked_products(s: Sheet) -> None:
     x, y = s.input("f32[B, 2, 3, 3]"), s.input("f32[B, 2, 3, 3]")
     s.out("y", s.b.sum(s.b.concat(s.b.matmul(x, y), s.b.matmul(y, x), axis=1), axes=(3,)), "sum")
 
 
-@program()
+@program
 def product_of_a_piece(s: Sheet) -> None:
     x, y = s.b.tanh(s.input("f32[B, 2, 3, 3]")), s.input("f32[B, 2, 3, 3]")
     s.out("y", [s.b.tanh(s.b.concat(x, y, axis=1)), s.b.matmul(x, y)], "sum")
 
 
-@program()
+@program
 def products_in_a_loop_over_axis_1(s: Sheet) -> None:
     def body(b: Builder, state: Value, item: Value) -> Body:
         return [b.tanh(b.matmul(state, item))], [b.matmul(item, item, transpose_a=True)]
@@ -221,7 +214,7 @@ def products_in_a_loop_over_axis_1(s: Sheet) -> None:
     s.out("y", scan(s.b, [s.input("f32[B, 2, 3, 3]"), s.input("f32[B, 4, 2, 3, 3]")], body, 1, 1, axis=1), "model")
 
 
-@program()
+@program
 def reshaped_output_of_a_loop(s: Sheet) -> None:
     def body(b: Builder, state: Value, item: Value) -> Body:
         out = b.tanh(item)
@@ -230,7 +223,7 @@ def reshaped_output_of_a_loop(s: Sheet) -> None:
     s.out("y", scan(s.b, [s.input("f32[B, 2]"), s.input("f32[B, 3, 4]")], body, 1, 1, axis=1), "model")
 
 
-@program()
+@program
 def scattered_output_of_a_loop(s: Sheet) -> None:
     def body(b: Builder, state: Value, item: Value, ids: Value) -> Body:
         out = b.tanh(item)
@@ -240,7 +233,7 @@ def scattered_output_of_a_loop(s: Sheet) -> None:
     s.out("y", scan(s.b, operands, body, 1, 1, axis=1), "model")
 
 
-@program()
+@program
 def pooled_output_of_a_loop(s: Sheet) -> None:
     pool = {"window": (2, 2), "strides": (2, 2)}
 
@@ -256,7 +249,7 @@ def _inner(b: Builder, state: Value, item: Value) -> Body:
     return [b.tanh(b.add(state, item))], [b.add(state, item)]
 
 
-@program()
+@program
 def inner_loop_from_a_slice(s: Sheet) -> None:
     def body(b: Builder, state: Value, rows: Value, start: Value) -> Body:
         last, steps = scan(b, [start, rows], _inner, 1, 1, axis=1)
@@ -267,7 +260,7 @@ def inner_loop_from_a_slice(s: Sheet) -> None:
     )
 
 
-@program()
+@program
 def inner_loop_from_an_output(s: Sheet) -> None:
     def body(b: Builder, state: Value, rows: Value, item: Value) -> Body:
         start = b.tanh(item)
@@ -278,7 +271,7 @@ def inner_loop_from_an_output(s: Sheet) -> None:
     s.out("y", scan(s.b, operands, body, 1, 2, axis=1), "model")
 
 
-@program()
+@program
 def pooling_gradient_of_nan(s: Sheet) -> None:
     x = s.input("f32[B, 2, 4, 1]", values(np.nan, 1.0, 2.0, 3.0, 4.0))
     pool = {"window": (2, 2), "strides": (2, 2)}
@@ -286,14 +279,20 @@ def pooling_gradient_of_nan(s: Sheet) -> None:
     s.out("y", s.b.max_pool_grad(x, y, s.b.broadcast_to(1.0, shape=y.shape), **pool))
 
 
-@program()
+@program
 def remainder_of_infinity(s: Sheet) -> None:
     x = s.input("f32[B, 4]", values(7.0, -7.0, 2.5))
     y = s.input("f32[4]", values(np.inf, -np.inf, 3.0, -3.0))
-    s.out("y", s.b.mod(x, y), "arithmetic")
+    s.out("mod", s.b.mod(x, y), "arithmetic")
 
 
-@program()
+@program
+def quotient_by_infinity(s: Sheet) -> None:
+    x, y = s.input("f32[B, 2]", values(7.0, -7.0, 2.5)), s.input("f32[2]", values(np.inf, -np.inf))
+    s.out("floor_div", s.b.floor_div(x, y))
+
+
+@program
 def invariants_of_a_loop(s: Sheet) -> None:
     """What a loop reads in every turn is not free memory in the first."""
     b = s.b
@@ -312,7 +311,7 @@ def invariants_of_a_loop(s: Sheet) -> None:
     s.out("y", scan(b, operands, body, 1, 1), "model")
 
 
-@program()
+@program
 def swapped_states(s: Sheet) -> None:
     def body(b: Builder, first: Value, second: Value, item: Value) -> Body:
         return [second, b.add(first, item)], [b.mul(first, second)]
@@ -322,7 +321,33 @@ def swapped_states(s: Sheet) -> None:
     s.out("from one value", scan(s.b, [same, same, s.input("f32[3, B, 2]")], body, 2, 1), "model")
 
 
-@program()
+@program
+def state_that_is_also_an_output(s: Sheet) -> None:
+    def body(b: Builder, state: Value, item: Value, rate: Value) -> Body:
+        return [rate], [rate, state]
+
+    s.out("y", scan(s.b, [s.input("f32[B, 2]"), s.input("f32[3, B, 2]"), s.input("f32[B, 2]")], body, 1, 1))
+
+
+@program
+def moved_state_that_is_also_an_output(s: Sheet) -> None:
+    def body(b: Builder, state: Value, item: Value) -> Body:
+        turned = b.transpose(state, perm=(1, 0))
+        return [turned], [turned, b.add(item, 1.0)]
+
+    s.out("y", scan(s.b, [s.input("f32[3, 3]"), s.input("f32[3, B, 2]")], body, 1, 1), "arithmetic")
+
+
+@program
+def inner_state_that_is_also_an_output(s: Sheet) -> None:
+    def body(b: Builder, state: Value, rows: Value) -> Body:
+        last, _ = scan(b, [state, rows], _inner, 1, 1, axis=1)
+        return [last], [last]
+
+    s.out("y", scan(s.b, [s.input("f32[B, 2]"), s.input("f32[B, 3, 4, 2]")], body, 1, 1, axis=1), "model")
+
+
+@program
 def pieces_of_two_concatenations(s: Sheet) -> None:
     x = s.input("f32[B, 4]")
     shared = s.b.tanh(x)
@@ -331,7 +356,7 @@ def pieces_of_two_concatenations(s: Sheet) -> None:
     s.out("twice", s.b.mul(s.b.concat(shared, shared, axis=0), 2.0), "function")
 
 
-@program()
+@program
 def positions_of_nan(s: Sheet) -> None:
     """The first NaN is the greatest and the least."""
     x = s.input("f32[B, 6]", values(np.nan, np.inf, -np.inf, 0.0, 1.0, 2.0, 3.0))
@@ -340,7 +365,7 @@ def positions_of_nan(s: Sheet) -> None:
             s.out(f"{op} {axis}", s.b.op(op, x, axis=axis))
 
 
-@program("Numba widens arithmetic of small unsigned integers to uint64, which kernels do not know")
+@program
 def small_unsigned_integers(s: Sheet) -> None:
     for dtype, top in (("u8", 256), ("u32", 1 << 32)):
         x = s.input(f"{dtype}[B, 3]", integers(0, top))
@@ -350,7 +375,7 @@ def small_unsigned_integers(s: Sheet) -> None:
         s.out(f"to float {dtype}", s.b.cast(x, dtype="f64"))
 
 
-@program()
+@program
 def more_buffers_than_alias_scopes(s: Sheet) -> None:
     total = s.input("f32[B, 3]")
     for _ in range(80):
@@ -358,13 +383,7 @@ def more_buffers_than_alias_scopes(s: Sheet) -> None:
     s.out("y", total, "sum")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=FAULTS[name])] if name in FAULTS else [])
-        for name in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize("name", list(PROGRAMS))
 def test_program_against_interpreter(name: str) -> None:
     s = Sheet(name)
     PROGRAMS[name](s)

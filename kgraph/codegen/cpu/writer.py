@@ -334,7 +334,8 @@ _FLOAT = {
     # By an infinity the quotient's floor is 0 or -1, but 0 * inf is NaN.
     "mod": "select(m_fabs({1}) == float_inf, select((({0} < 0) != ({1} < 0)) & ({0} != 0), {1}, {0}), "
     "{0} - m_floor({0} / {1}) * {1})",
-    "floor_div": "m_floor({0} / {1})",
+    "floor_div": "select((m_fabs({1}) == float_inf) & ({0} != 0) & (({0} < 0) != ({1} < 0)), to_{t}(-1.0), "
+    "m_floor({0} / {1}))",
 }
 _INTEGER = {
     "neg": "-{0}",
