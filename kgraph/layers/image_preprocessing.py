@@ -49,7 +49,8 @@ class _Images(Layer):
 
     def _cut(self, inputs: Any, top: int, left: int, height: int, width: int) -> Any:
         lead = (slice(None),) * self._first(len(inputs.shape))
-        return inputs[lead + (slice(top, top + height), slice(left, left + width))]
+        key = (*lead, slice(top, top + height), slice(left, left + width))
+        return inputs[key]
 
     def _smart_resize(self, inputs: Any, height: int, width: int, interpolation: str = "bilinear") -> Any:
         """Cut the largest middle part of the target's form, then resize it."""

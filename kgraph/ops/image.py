@@ -54,7 +54,7 @@ def resize_matrix(size: int, target: int, interpolation: str, antialias: bool = 
     cells = np.arange(size)
     if interpolation == "nearest":
         chosen = np.minimum(np.floor((np.arange(target) + 0.5) * (size / target)), size - 1)
-        return (chosen[:, None] == cells[None]).astype(np.float32)
+        return np.asarray(chosen[:, None] == cells[None], np.float32)
     scale = max(size / target, 1.0) if antialias else 1.0
     weights = _KERNELS[interpolation](np.abs(centres[:, None] - cells[None]) / scale)
     total = weights.sum(axis=1, keepdims=True)
