@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from kgraph.codegen.cpu.binding import CpuExecutable
@@ -40,10 +41,12 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
         UnsupportedError: an op or element type has no kernel; the message names it.
         CompileError: a kernel could not be compiled.
     """
+    clock = _Clock()
     optimized = graph.copy()
     if options.optimize and not _is_schedule(graph):
         dump = options.dump.stage if options.dump else None
         run_passes(optimized, OPTIMIZE, PassContext(verify=bool(options.verify), dump=dump))
+    clock.lap("passes")
     if options.dump:
         options.dump.stage("optimized", str(optimized))
     if _is_schedule(graph):
@@ -51,11 +54,25 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
     else:
         result = schedule_graph(optimized)
         scheduled, boundaries = result.graph, result.boundaries
+    clock.lap("schedule")
     if options.verify:
         verify_graph(scheduled, "schedule")
     if options.dump:
         options.dump.stage("schedule", str(scheduled))
-    return CpuProgram(graph, optimized, scheduled, boundaries, options)
+    return CpuProgram(graph, optimized, scheduled, boundaries, options, clock)
+
+
+class _Clock:
+    """Seconds of each stage, for `KGRAPH_TIMINGS`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
 
 
 def _is_schedule(graph: Graph) -> bool:
@@ -68,13 +85,20 @@ class CpuProgram(Program):
     target = "cpu"
 
     def __init__(
-        self, graph: Graph, optimized: Graph, scheduled: Graph, boundaries: list[Boundary], options: CompileOptions
+        self,
+        graph: Graph,
+        optimized: Graph,
+        scheduled: Graph,
+        boundaries: list[Boundary],
+        options: CompileOptions,
+        clock: _Clock,
     ) -> None:
         super().__init__(graph)
         self.stages = {"optimized": optimized, "schedule": scheduled}
         self.scheduled, self.boundaries, self.options = scheduled, boundaries, options
         self.plan = plan_memory(scheduled)
         self.kernels = emit_kernels(scheduled, self.plan)
+        clock.lap("memory plan and emission")
         if options.dump:
             for kernel in self.kernels.values():
                 options.dump.kernel(kernel.name, kernel.header + kernel.source)
@@ -86,6 +110,8 @@ class CpuProgram(Program):
         for node, kernel in self.kernels.items():
             self.functions[node] = builder.function(kernel)
         self.compiled_kernels = builder.compiled
+        clock.lap(f"native code ({builder.compiled} compiled, the rest from the cache)")
+        self.stage_seconds = clock.seconds
 
     def sources(self) -> dict[str, str]:
         """Source of each kernel with a header that names layers and shapes."""

@@ -179,7 +179,7 @@ def _stack_residuals(node: Node, back: _Backward, needed: Sequence[Value]) -> di
 
 
 def _forward_body(node: Node, back: _Backward) -> tuple[Graph, dict[Value, Value]]:
-    """The body again, from the forward half of the joint graph, where loops inside it have grown their own residuals."""
+    """The body again, from the forward half of the joint graph, where loops inside it have grown residuals."""
     old = node.regions[0]
     body = Graph(old.name)
     mapping: dict[Value, Value] = {}
