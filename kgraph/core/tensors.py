@@ -133,8 +133,7 @@ class _NoValue(OperatorMixin):
             "Python asked for the truth value of a tensor that has no value yet",
             got=self._describe(),
             needed="a condition on sizes or plain Python values in `if`, `while`, `and`, `or`, `not`",
-            fix="choose element by element with ops.where(condition, a, b); for "
-            "loops ops.scan",
+            fix="choose element by element with ops.where(condition, a, b); for loops ops.scan",
         )
 
     def _no_number(self, what: str) -> NoReturn:

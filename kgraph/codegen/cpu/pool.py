@@ -47,7 +47,7 @@ KERNEL = "void (i64, i64, i64, i64, i64)"
 _REMAINING = (1 << 32) - 1
 _GENERATION = 1 << 32
 _YIELD_AFTER = 2000  # turns of waiting for the last tasks before the processor is offered to their owners
-_SPINS = 1500  # turns before a worker sleeps: 20 to 50 microseconds, by the length of the processor's pause
+_SPINS = 8000  # turns before a worker sleeps: 100 to 250 microseconds, longer than the serial kernels between two parallel ones
 
 
 # ----------------------------------------------------------------------------------------------------------------------

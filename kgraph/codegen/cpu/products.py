@@ -136,7 +136,8 @@ class _GemmCut:
     def _plan(self, evaluate: Evaluate) -> tuple[int, int]:
         m, n, k = max(1, evaluate(self.m)), max(1, evaluate(self.n)), max(1, evaluate(self.k))
         wanted = max(1, min(64, 2 * m * n * k // TASK_FLOPS))
-        row_blocks = min(wanted, -(-m // 28))
+        # A power of two, so that two or four threads get equal shares.
+        row_blocks = 1 << (min(wanted, -(-m // 28)).bit_length() - 1)
         rows = -(-m // row_blocks)
         column_blocks = min(-(-wanted // -(-m // rows)), -(-n // 64))
         width = -(-n // column_blocks)
