@@ -65,8 +65,8 @@ class Settings:
         verify: `KGRAPH_VERIFY`: verify the graph before and after each pass.
         cache: `KGRAPH_CACHE`: directory of compiled kernels, or None when it is `off`.  Default: `kgraph` in the user's
             cache directory.
-        explain: `KGRAPH_EXPLAIN`: print why kernels were not fused and why something was compiled again.
-        timings: `KGRAPH_TIMINGS`: print the seconds each pass and each compilation took.
+        explain: `KGRAPH_EXPLAIN`: print for each program that is compiled why its kernels were not fused.
+        timings: `KGRAPH_TIMINGS`: print the seconds each stage of a compilation took.
         check_nan: `KGRAPH_CHECK_NAN`: stop at the first op that makes a value that is not finite.
         traceback: `KGRAPH_TRACEBACK`: `"short"` shows the user's lines only, `"full"` those of kgraph too.
         num_threads: `KGRAPH_NUM_THREADS`: threads of the native driver.  Default: the CPUs this process may use.

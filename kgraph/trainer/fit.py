@@ -66,7 +66,7 @@ def fit(
     Args:
         trainer: of the model.
         x: arrays (one, a list, or a dict by input name), or a generator or dataset of batches.  HDF5 datasets are
-            read batch by batch, and shuffled by whole batches.
+            read batch by batch, and shuffled by whole batches (`validation_split` reads them whole).
         y: targets, likewise; None when `x` gives batches.
         batch_size: rows a step, 32 by default; the last step of an epoch takes what is left.
         epochs: number of the last epoch.

@@ -141,7 +141,7 @@ def test_config_makes_an_equal_layer(case: str, rng: np.random.Generator) -> Non
     layer = make(kgraph.layers)
     first = np.asarray(layer(x))
     again = kgraph.layers.deserialize(kgraph.layers.serialize(layer))
+    again(x)  # a built inner layer is described with the shape it was built for
     assert again.get_config() == layer.get_config()
-    again(x)
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(np.asarray(again(x)), first)

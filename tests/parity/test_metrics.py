@@ -142,6 +142,7 @@ def test_in_native_steps(outputs: int, rng: np.random.Generator) -> None:
     weights = [rng.normal(0, 0.7, (5, outputs)).astype("float32"), np.zeros(outputs, "float32")]
     histories, evaluated = [], []
     for k in (kgraph, keras):
+        k.backend.clear_session()  # histories are in the order of the names, and names are counted
         model = k.models.Sequential([k.layers.Input((5,)), k.layers.Dense(outputs, activation="sigmoid")])
         model.set_weights(weights)
         model.compile("sgd", "mse", metrics=[METRICS[name][0](k.metrics) for name in NATIVE[outputs]])

@@ -47,7 +47,8 @@ KERNEL = "void (i64, i64, i64, i64, i64)"
 _REMAINING = (1 << 32) - 1
 _GENERATION = 1 << 32
 _YIELD_AFTER = 2000  # turns of waiting for the last tasks before the processor is offered to their owners
-_SPINS = 8000  # turns before a worker sleeps: 100 to 250 microseconds, longer than the serial kernels between two parallel ones
+# Turns before a worker sleeps: 100 to 250 microseconds, longer than what runs between two parallel kernels of a step.
+_SPINS = 8000
 
 
 # ----------------------------------------------------------------------------------------------------------------------
