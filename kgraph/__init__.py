@@ -73,9 +73,9 @@ __all__ = [
 ]
 
 _SUBMODULES = frozenset(
-    "activations backend callbacks codegen constraints core datasets errors initializers ir layers losses "
+    "activations backend callbacks codegen constraints core errors initializers ir layers losses "
     "metrics models ops "
-    "optimizers preprocessing random regularizers saving trainer utils".split()
+    "optimizers random regularizers saving trainer utils".split()
 )
 _NAMES = {
     "DTypePolicy": ("kgraph.core", "DTypePolicy"),

@@ -124,6 +124,10 @@ class Program(ABC):
     def explain(self) -> str:
         """For each boundary between kernels why it is there."""
 
+    def memory(self) -> str:
+        """The memory plan as text."""
+        return f"target {self.target} plans no memory: every value is an array of its own"
+
     @abstractmethod
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
         """Allocate buffers; called by `bind` with checked arguments."""

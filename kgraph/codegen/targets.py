@@ -110,7 +110,7 @@ def set_num_threads(threads: int) -> None:
     """Let native programs use this many threads from now on.  Results do not depend on it.
 
     Raises:
-        ValueError: not a number from 1 to 256.
+        InvalidArgumentError: not a number from 1 to 256.
     """
     import_module("kgraph.codegen.cpu.pool").set_num_threads(threads)
 

@@ -529,6 +529,10 @@ class Trainer:
             )
         return sources[name]
 
+    def memory(self, mode: str = "train") -> str:
+        """The memory plan: each buffer with its size as a function of the batch, its life and what lies in it."""
+        return self.step_for(mode, self._known_signature(mode)).program.memory()
+
     def explain(self, mode: str = "train") -> str:
         """For each boundary between kernels why it is there."""
         return self.step_for(mode, self._known_signature(mode)).program.explain()

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from kgraph.codegen.cpu.tiles import Code, Module, Operand
 from kgraph.config import settings
+from kgraph.errors import InvalidArgumentError
 
 __all__ = ["ThreadPool", "caller_scratch", "get_num_threads", "set_num_threads", "shared_pool", "write_pool"]
 
@@ -461,7 +462,9 @@ if hasattr(os, "register_at_fork"):
 
 def _check_threads(threads: int) -> None:
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"the number of threads must be a whole number from 1 to {MAX_THREADS}, not {threads!r}")
+        raise InvalidArgumentError(
+            "the number of threads is out of range", got=repr(threads), needed=f"a whole number from 1 to {MAX_THREADS}"
+        )
 
 
 def _usable_processors() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from kgraph.codegen.cpu.elementwise import write_map
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase
 from kgraph.codegen.cpu.tilelib import conv_scratch, gemm_scratch, wgrad_tasks
-from kgraph.codegen.cpu.writer import CeilDiv
+from kgraph.codegen.cpu.writer import CeilDiv, Writer
 from kgraph.codegen.loops import BufferRef, Layout, contiguous
 from kgraph.errors import UnsupportedError
 from kgraph.ir.dims import DimLike, shape_volume
@@ -86,14 +86,27 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         at_b = f"p{b.position} + ({_matrix_offset(ctx, b)}j_low * {w.size(b_col)}) * {bytes_}"
         c_row = w.size(c.layout[-2])
         at_c = f"p{c.position} + ({_matrix_offset(ctx, c)}i_low * {c_row} + j_low) * {bytes_}"
-        w.line(
-            f'call_symbol("kg_gemm_{raw.dtype}", {at_a}, {w.size(a_row)}, {w.size(a_col)}, {at_b}, {w.size(b_row)}, '
-            f"{w.size(b_col)}, {at_c}, {c_row}, i_high - i_low, j_high - j_low, {size['k']}, 0, scratch)"
+        _write_call(
+            w,
+            f"kg_gemm_{raw.dtype}",
+            f"{at_a}, {w.size(a_row)}, {w.size(a_col)}",
+            f"{at_b}, {w.size(b_row)}, {w.size(b_col)}",
+            f"{at_c}, {c_row}",
+            f"i_high - i_low, j_high - j_low, {size['k']}, 0, scratch",
         )
         _gemm_epilogue(ctx, raw, c)
     scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
     tasks = CeilDiv(lambda ev: ev(batch) * cut.row_blocks().compute(ev) * cut.column_blocks().compute(ev), "gemm tasks")
     return ctx.finish([Phase(0, tasks)], scratch)
+
+
+def _write_call(w: Writer, symbol: str, *groups: str) -> None:
+    """A call of the tile library, one group of arguments a line."""
+    w.line("call_symbol(")
+    w.line(f'    "{symbol}",')
+    for group in groups:
+        w.line(f"    {group},")
+    w.line(")")
 
 
 def _unravel_matrix(ctx: KernelContext, raw: Value) -> None:
@@ -171,7 +184,9 @@ class _ConvShape:
         self.groups: int = node.attrs["groups"]
         self.c_out = self.filters if self.groups == 1 else self.filters // self.groups
 
-    def arguments(self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str) -> str:
+    def arguments(
+        self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str
+    ) -> tuple[str, str]:
         """Size and stride arguments of the library's convolutions, after the three addresses."""
         w = ctx.writer
         sizes = [
@@ -186,7 +201,7 @@ class _ConvShape:
         sizes += [w.size(q) for q in (self.sh, self.sw, self.dh, self.dw)]
         w_row = self.kw * self.c_in * self.filters
         strides = [x[2], x[1], x[0], self.filters, self.c_in * self.filters, w_row, y[2], y[1], y[0]]
-        return ", ".join([*sizes, *(w.size(q) for q in strides)])
+        return ", ".join(sizes), ", ".join(w.size(q) for q in strides)
 
 
 def emit_conv(ctx: KernelContext) -> EmittedKernel:
@@ -225,14 +240,15 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
         arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
         at_x = f"p{x.position} + h_low * {w.size(shape.sh)} * {w.size(x.layout[1])} * {bytes_}"
         at_y = f"p{y.position} + h_low * {w.size(y.layout[1])} * {bytes_}"
-        call = f'call_symbol("kg_conv2d_{raw.dtype}", {{}}, {{}}, {{}}, {arguments}, scratch)'
+        symbol = f"kg_conv2d_{raw.dtype}"
         if shape.groups == 1:
-            w.line(call.format(at_x, f"p{kernel.position}", at_y))
+            _write_call(w, symbol, f"{at_x}, p{kernel.position}, {at_y}", *arguments, "scratch")
         else:
             with w.block(f"for g in range({w.size(shape.groups)}):"):
                 at_x += f" + g * {w.size(shape.c_in)} * {bytes_}"
                 at_w = f"p{kernel.position} + g * {w.size(shape.c_out)} * {bytes_}"
-                w.line(call.format(at_x, at_w, at_y + f" + g * {w.size(shape.c_out)} * {bytes_}"))
+                at_y += f" + g * {w.size(shape.c_out)} * {bytes_}"
+                _write_call(w, symbol, f"{at_x}, {at_w}, {at_y}", *arguments, "scratch")
         which = _others(ctx, raw)
         if which:
             limits = {0: ("n_low", "n_high"), 1: ("h_low", "h_high")}
@@ -261,7 +277,7 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
     bytes_ = 4 if raw.dtype == "f32" else 8
     images = ("0", w.size(shape.images))
     arguments = shape.arguments(ctx, x.layout, dy.layout, images, w.size(shape.h_out))
-    call = f'call_symbol("kg_conv2d_wgrad_{raw.dtype}", {{}}, {{}}, {{}}, {arguments}, {{}}, {{}}, scratch)'
+    symbol = f"kg_conv2d_wgrad_{raw.dtype}"
     merged = shape.dw == 1 and shape.groups == 1
 
     def per_group(ev: Evaluate) -> int:
@@ -269,7 +285,8 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
         return wgrad_tasks(*sizes, merged=merged, dtype=raw.dtype)
 
     if shape.groups == 1:
-        w.line(call.format(f"p{x.position}", f"p{result.position}", f"p{dy.position}", "begin", "end"))
+        pointers = f"p{x.position}, p{result.position}, p{dy.position}"
+        _write_call(w, symbol, pointers, *arguments, "begin, end, scratch")
     else:
         count = w.size(CeilDiv(per_group, "wgrad tasks per group"))
         with w.block("for task in range(begin, end):"):
@@ -278,6 +295,6 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
             at_x = f"p{x.position} + g * {w.size(shape.c_in)} * {bytes_}"
             at_w = f"p{result.position} + g * {w.size(shape.c_out)} * {bytes_}"
             at_dy = f"p{dy.position} + g * {w.size(shape.c_out)} * {bytes_}"
-            w.line(call.format(at_x, at_w, at_dy, "t", "t + 1"))
+            _write_call(w, symbol, f"{at_x}, {at_w}, {at_dy}", *arguments, "t, t + 1, scratch")
     tasks = CeilDiv(lambda ev: shape.groups * per_group(ev), "wgrad tasks")
     return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))

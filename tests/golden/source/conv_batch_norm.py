@@ -57,7 +57,13 @@ def kernel(ptrs, dims, begin, end, scratch):
         n_high = min(n_low + s2, s4)
         h_low = (task % s1) * s0
         h_high = min(h_low + s0, s3)
-        call_symbol("kg_conv2d_f32", p0 + h_low * s7 * s8 * 4, p1, p3 + h_low * s8 * 4, n_low, n_high, h_high - h_low, s3, s5, s6, s5, s5, s7, s7, s7, s7, s5, s8, s9, s6, s10, s11, s6, s8, s12, scratch)
+        call_symbol(
+            "kg_conv2d_f32",
+            p0 + h_low * s7 * s8 * 4, p1, p3 + h_low * s8 * 4,
+            n_low, n_high, h_high - h_low, s3, s5, s6, s5, s5, s7, s7, s7, s7,
+            s5, s8, s9, s6, s10, s11, s6, s8, s12,
+            scratch,
+        )
         for i0 in range(n_low, n_high):
             for i1 in range(h_low, h_high):
                 for i2 in range(s3):

@@ -22,7 +22,13 @@ def kernel(ptrs, dims, begin, end, scratch):
         i_high = min(i_low + s4, s0)
         j_low = (block % s7) * s5
         j_high = min(j_low + s5, s1)
-        call_symbol("kg_gemm_f32", p1 + (i_low * s2) * 4, s2, s3, p2 + (j_low * s3) * 4, s1, s3, p3 + (i_low * s1 + j_low) * 4, s1, i_high - i_low, j_high - j_low, s2, 0, scratch)
+        call_symbol(
+            "kg_gemm_f32",
+            p1 + (i_low * s2) * 4, s2, s3,
+            p2 + (j_low * s3) * 4, s1, s3,
+            p3 + (i_low * s1 + j_low) * 4, s1,
+            i_high - i_low, j_high - j_low, s2, 0, scratch,
+        )
         for i0 in range(i_low, i_high):
             for i1 in range(j_low, j_high):
                 v0 = load_f32(p0, i0 * s8 + i1, 0)
