@@ -336,6 +336,14 @@ class Model(TrainingMethods, Layer):
         super().add_loss(losses)
         return outputs
 
+    def reset_state(self) -> None:
+        """Set the kept states of all stateful recurrent layers to zeros."""
+        for layer in self._flatten_layers():
+            if layer is not self and hasattr(layer, "reset_state"):
+                layer.reset_state()
+
+    reset_states = reset_state  # Keras 2
+
     # -- information ----------------------------------------------------------------------------------------------
     def summary(
         self,

@@ -114,20 +114,9 @@ def fit(
         _prepare(trainer, "train", train)
         if steps_per_epoch is not None:
             train = _cycle(train, batch, steps_per_epoch, seed, bool(shuffle))
-    if held is None and validation_data is not None:
-        given = unpack(validation_data, "validation_data")
-        if on_disk(given[0], trainer.ports):
-            given = _from_disk(trainer, *given, validation_batch_size or batch_size)
-        held = _source(trainer, *given, "eval", validation_steps)
-    if validation_batch_size is None:
-        validation_batch_size = batch_size
-    elif isinstance(validation_batch_size, int) and validation_batch_size < 1:
-        raise InvalidArgumentError(f"validation_batch_size={validation_batch_size}", needed="a whole number, 1 or more")
-    validation_batch = check_batch_size(validation_batch_size, trainer.fixed_batch)
-    if isinstance(held, Feed):
-        if validation_steps is not None:
-            held = held.part(slice(0, validation_steps * validation_batch))
-        _prepare(trainer, "eval", held)
+    held, validation_batch = _validation_data(
+        trainer, held, validation_data, validation_steps, validation_batch_size, batch_size
+    )
     steps = -(-train.rows // int(batch or 32)) if isinstance(train, Feed) else train.steps
     hooks = _callbacks(callbacks, trainer.model, verbose=show, epochs=epochs, steps=steps)
 
@@ -171,6 +160,32 @@ def fit(
     history = hooks.history
     assert history is not None
     return history
+
+
+def _validation_data(
+    trainer: Trainer,
+    held: Any,
+    validation_data: Any,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    batch_size: int | None,
+) -> tuple[Any, int]:
+    """The rows or the stream to validate on (None when there are none), and the rows a batch."""
+    if held is None and validation_data is not None:
+        given = unpack(validation_data, "validation_data")
+        if on_disk(given[0], trainer.ports):
+            given = _from_disk(trainer, *given, validation_batch_size or batch_size)
+        held = _source(trainer, *given, "eval", validation_steps)
+    if validation_batch_size is None:
+        validation_batch_size = batch_size
+    elif isinstance(validation_batch_size, int) and validation_batch_size < 1:
+        raise InvalidArgumentError(f"validation_batch_size={validation_batch_size}", needed="a whole number, 1 or more")
+    validation_batch = check_batch_size(validation_batch_size, trainer.fixed_batch)
+    if isinstance(held, Feed):
+        if validation_steps is not None:
+            held = held.part(slice(0, validation_steps * validation_batch))
+        _prepare(trainer, "eval", held)
+    return held, validation_batch
 
 
 def evaluate(

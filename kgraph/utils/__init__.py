@@ -18,12 +18,15 @@ if TYPE_CHECKING:
         register_keras_serializable,
         serialize_keras_object,
     )
+    from kgraph.utils.dataset import PyDataset
     from kgraph.utils.numeric import normalize, to_categorical
     from kgraph.utils.sequence import pad_sequences
     from kgraph.utils.vis import model_to_dot, plot_model
 
 __all__ = [
     "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -46,6 +49,8 @@ _NAMES = {
     "clear_session": ("kgraph.core.session", "clear_session"),
     "set_random_seed": ("kgraph.random", "set_random_seed"),
     "to_categorical": ("kgraph.utils.numeric", "to_categorical"),
+    "PyDataset": ("kgraph.utils.dataset", "PyDataset"),
+    "Sequence": ("kgraph.utils.dataset", "PyDataset"),
     "normalize": ("kgraph.utils.numeric", "normalize"),
     "pad_sequences": ("kgraph.utils.sequence", "pad_sequences"),
     "plot_model": ("kgraph.utils.vis", "plot_model"),
