@@ -88,7 +88,7 @@ class Expr:
         number: position in creation order, which is a topological order.
         loops: the loops that it depends on.
         folds: the reductions that it depends on.
-        layer: the layer path, for comments.
+        layer: the layer path, for messages.
     """
 
     __slots__ = ("args", "attrs", "dtype", "folds", "kind", "layer", "loops", "number")

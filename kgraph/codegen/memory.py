@@ -227,10 +227,15 @@ class _Planner:
                 and position not in taken.values()
                 and place.buffer not in self._pinned
             )
-            if free and self._dies(place.buffer, number, uses) and elementwise_reads(node, position):
+            if free and self._dies(place.buffer, number, uses) and self._reads_elementwise(node, place.buffer):
                 taken[result] = position
                 return place
         return None
+
+    def _reads_elementwise(self, node: Node, buffer: Buffer) -> bool:
+        """Whether a kernel reads a buffer, under whatever shapes, only at the element that it is writing."""
+        spots = [k for k, operand in enumerate(node.operands) if self.plan.places[operand].buffer is buffer]
+        return all(elementwise_reads(node, k) for k in spots)
 
     def _dies(self, buffer: Buffer, number: int, uses: dict[Value, int]) -> bool:
         """Whether nothing of this graph level reads the buffer after node `number`."""

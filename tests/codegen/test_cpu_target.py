@@ -376,6 +376,15 @@ def small_unsigned_integers(s: Sheet) -> None:
 
 
 @program
+def buffer_read_under_two_shapes(s: Sheet) -> None:
+    """The sums die in the last kernel, which also reads them regrouped: it must not write over them."""
+    sums = s.b.cumsum(s.input("f32[4, 4]"), axis=1)
+    turned = s.b.transpose(s.b.reshape(sums, shape=(8, 2)), perm=(1, 0))
+    mixed = s.b.add(s.b.tanh(sums), s.b.slice(turned, starts=(0, 0), limits=(1, 4)))
+    s.out("y", s.b.matmul(mixed, s.param("f32[4, 4]")), "sum")
+
+
+@program
 def more_buffers_than_alias_scopes(s: Sheet) -> None:
     total = s.input("f32[B, 3]")
     for _ in range(80):

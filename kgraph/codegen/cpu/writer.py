@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kgraph.codegen.loops import Affine, Expr
+from kgraph.errors import UnsupportedError
 from kgraph.ir.dims import Dim, DimLike
 from kgraph.ir.types import is_float
 
@@ -275,7 +276,7 @@ def expression_text(expr: Expr, w: Writer) -> str:
     rule = _INTEGER.get(kind) if not is_float(source) else None
     rule = rule or _FLOAT.get(kind)
     if rule is None:
-        raise KeyError(f"no CPU emission for op {kind} on {source}")
+        raise UnsupportedError(f"{kind} of {source} has no native kernel", where=expr.layer, fix="cast to f32 first")
     text = rule.format(*args, t=source)
     return f"to_{dtype}({text})" if dtype not in ("f32", "f64", "i64", "bool") else text
 
