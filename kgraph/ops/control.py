@@ -20,6 +20,15 @@ from kgraph.ir.dims import DimLike
 from kgraph.ops import shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, must_equal
 
+__all__ = [
+    "cond",
+    "fori_loop",
+    "map",
+    "scan",
+    "scan_region",
+    "while_loop",
+]
+
 Step = Callable[[list[TracedTensor], list[TracedTensor]], tuple[Sequence[Any], Sequence[Any]]]
 
 

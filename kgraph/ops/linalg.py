@@ -13,6 +13,14 @@ from kgraph.ir.ops.rules import broadcast_shapes
 from kgraph.ops import math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, common, emit, must_equal, normal_axis, same_sizes
 
+__all__ = [
+    "dot",
+    "einsum",
+    "matmul",
+    "outer",
+    "tensordot",
+]
+
 
 def _pair(x1: Any, x2: Any) -> tuple[TracedTensor, TracedTensor]:
     left, right = (as_tensor(x) for x in common(as_tensor(x1), as_tensor(x2)))

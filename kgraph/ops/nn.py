@@ -20,6 +20,36 @@ from kgraph.ir.dims import Dim, DimLike
 from kgraph.ops import math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, common, emit, normal_axis, unary
 
+__all__ = [
+    "average_pool",
+    "bias_add",
+    "celu",
+    "conv",
+    "depthwise_conv",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "max_pool",
+    "mish",
+    "normalize",
+    "relu",
+    "relu6",
+    "selu",
+    "separable_conv",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+]
+
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -383,3 +413,6 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     if _channels_first(data_format) and len(tensor.dims) > 2 and len(b.dims) == 1:
         b = shaping.reshape(b, (-1,) + (1,) * (len(tensor.dims) - 2))
     return math.add(tensor, b)
+
+
+hard_swish = hard_silu

@@ -12,6 +12,26 @@ from kgraph.ir.dims import DimLike
 from kgraph.ops import math
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, normal_axes, normal_axis
 
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "moments",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
 
 def _reduce(op: str, tensor: TracedTensor, axis: Any, keepdims: bool) -> TracedTensor:
     axes = normal_axes(axis, len(tensor.dims))
