@@ -17,13 +17,23 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["CacheWarning", "ObjectCache", "toolchain_key"]
+__all__ = ["CacheWarning", "ObjectCache", "Recipe", "toolchain_key"]
 
 _MAGIC = b"kgraph-object-1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An object by its key in the cache, and how to make it where it is not there."""
+
+    key: str
+    build: Callable[[], bytes]
 
 
 class CacheWarning(UserWarning):

@@ -13,25 +13,18 @@ from __future__ import annotations
 
 import ast
 import builtins
-import functools
-import importlib
 import linecache
 import re
 import threading
 import types as python_types
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kgraph.codegen.cpu import mathlib, objects
 from kgraph.errors import CompileError
 
-__all__ = ["KernelCompileError", "compile_kernel", "compile_kernels", "kernel_llvm", "vector_width_used"]
-
-FAST_MATH = ("contract", "nsz", "arcp", "reassoc")
-"""What kernels allow LLVM to do with their own float arithmetic. NaN and infinities stay defined (no ``nnan``, no
-``ninf``).
-"""
+__all__ = ["KernelCompileError", "compile_kernel", "compile_kernels", "emit_kernel", "kernel_llvm", "vector_width_used"]
 
 
 class KernelCompileError(CompileError):
@@ -51,19 +44,21 @@ def compile_kernel(source: str, entry: str, symbol: str, *, dump_directory: Path
     the object defines ``symbol`` as a C function of five int64. With ``dump_directory`` the source is written there
     as ``<symbol>.py``, and tracebacks name that file. Raises :class:`KernelCompileError`.
     """
-    text = kernel_llvm(source, entry, symbol, dump_directory=dump_directory)
+    return emit_kernel(kernel_llvm(source, entry, symbol, dump_directory=dump_directory), symbol)
+
+
+def emit_kernel(text: str, symbol: str) -> bytes:
+    """Object code of the text of :func:`kernel_llvm`; takes no lock of Numba's, so it runs beside the next kernel's
+    front end. Raises :class:`KernelCompileError`.
+    """
     try:
         data = objects.emit_object(text)
     except objects.NativeCodeError as error:
         raise KernelCompileError(f"LLVM refused kernel {symbol}", kernel=symbol, got=_shorten(str(error))) from error
     foreign = [name for name in objects.undefined_symbols(data) if name.startswith(("Py", "_Py", "NRT_", "numba_"))]
     if foreign:
-        raise KernelCompileError(
-            f"kernel {symbol} needs Python at run time",
-            kernel=symbol,
-            got=", ".join(foreign),
-            where=f"{entry} in {_file_name(symbol, dump_directory)}",
-        )
+        message = f"kernel {symbol} needs Python at run time"
+        raise KernelCompileError(message, kernel=symbol, got=", ".join(foreign), where=_file_name(symbol, None))
     return data
 
 
@@ -90,10 +85,12 @@ def kernel_llvm(source: str, entry: str, symbol: str, *, dump_directory: Path | 
         dump_directory.mkdir(parents=True, exist_ok=True)
         Path(file).write_text(source, encoding="utf-8")
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    from kgraph.codegen.cpu.frontend import lower_kernel
+
     with _lock:
         function = _entry_function(source, entry, symbol, file)
         try:
-            lowered, inner = _front_end()(function)
+            lowered, inner = lower_kernel(function)
         except Exception as error:
             raise _explained(error, source, symbol, file) from error
     return _complete(lowered, inner, symbol)
@@ -134,104 +131,6 @@ def _check_names(source: str, symbol: str, file: str, known: set[str]) -> None:
             where = _place(source, file, node.lineno)
             message = f"kernel {symbol} uses the name '{node.id}', which nothing defines"
             raise KernelCompileError(message, kernel=symbol, line=node.lineno, where=where)
-
-
-@functools.cache
-def _front_end() -> Any:
-    """A function from a Python function to (LLVM text, name of the LLVM function), set up once per process."""
-    from numba.core.codegen import CodeLibrary
-    from numba.core.compiler import CompilerBase
-
-    # Numba has no types of its own: everything but the two base classes is Any.
-    compiler, registry, types, lock, machinery, cpu, nrt, untyped, typed = (
-        cast(Any, importlib.import_module(f"numba.core.{name}"))
-        for name in (
-            *("compiler", "registry", "types", "compiler_lock", "compiler_machinery", "cpu", "runtime.nrt"),
-            *("untyped_passes", "typed_passes"),
-        )
-    )
-
-    class TextLibrary(CodeLibrary):
-        """Collects LLVM text where Numba's own libraries would optimise and link it."""
-
-        def __init__(self, codegen: Any, name: str) -> None:
-            super().__init__(codegen, name)
-            self.texts: list[str] = []
-            self.linked: list[Any] = []
-
-        def add_ir_module(self, ir_module: Any) -> None:
-            self.texts.append(str(ir_module))
-
-        def add_linking_library(self, library: Any) -> None:
-            if (
-                library is not nrt.rtsys.library and library not in self.linked
-            ):  # the run time serves arrays and objects, which kernels lack
-                self.linked.append(library)
-
-        def finalize(self) -> None:
-            raise NotImplementedError
-
-        def get_function(self, name: str) -> Any:
-            raise NotImplementedError
-
-        def get_llvm_str(self) -> str:
-            return "\n".join(self.texts)
-
-        def get_asm_str(self) -> str:
-            raise NotImplementedError
-
-    class KernelCompiler(CompilerBase):
-        """Only the passes that kernel source needs: no closures, no with-blocks, no array rewrites, no object mode."""
-
-        def define_pipelines(self) -> list[Any]:
-            passes = machinery.PassManager("kgraph kernel")
-            for one in (
-                untyped.TranslateByteCode,
-                untyped.FixupArgs,
-                untyped.IRProcessing,
-                untyped.DeadBranchPrune,
-                untyped.ReconstructSSA,
-                typed.NopythonTypeInference,
-                typed.PreLowerStripPhis,
-                typed.IRLegalization,
-                typed.NativeLowering,
-                typed.NoPythonBackend,
-            ):
-                passes.add_pass(one, one.__name__)
-            passes.finalize()
-            return [passes]
-
-    flags = compiler.Flags()
-    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    flags.nrt = flags.boundscheck = False
-    flags.error_model = "numpy"
-    flags.fastmath = cpu.FastMathOptions(set(FAST_MATH))
-    typing_context = registry.cpu_target.typing_context
-    target_context = registry.cpu_target.target_context
-    arguments = (types.int64,) * 5
-
-    def lower(function: Any) -> tuple[str, str]:
-        with lock.global_compiler_lock:
-            library = TextLibrary(target_context.codegen(), function.__name__)
-            result = compiler.compile_extra(
-                typing_context,
-                target_context,
-                function,
-                arguments,
-                types.void,
-                flags,
-                {},
-                library=library,
-                pipeline_class=KernelCompiler,
-            )
-            text = library.get_llvm_str()
-            if library.linked:  # a Numba built-in that is a compiled function of its own
-                text = objects.linked_ir(text, [str(other._get_module_for_linking()) for other in library.linked])
-        return text, str(result.fndesc.mangled_name)
-
-    typing_context.refresh()
-    target_context.refresh()
-    return lower
 
 
 _DECLARED = re.compile(r'^declare [^@\n]*@"?([\w.]+)"?\(.*$\n?', re.MULTILINE)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kgraph.codegen.cpu.cache import Recipe
 from kgraph.codegen.cpu.objects import NativeModule, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.pool import (
     KERNEL,
@@ -45,6 +46,7 @@ __all__ = [
     "Sink",
     "Slot",
     "Source",
+    "driver_recipe",
     "driver_text",
     "load_driver",
 ]
@@ -543,18 +545,19 @@ _lock = threading.Lock()
 _drivers: list[Driver] = []
 
 
-def load_driver(get_or_build: Callable[[str, Callable[[], bytes]], bytes] | None = None) -> Driver:
-    """The process's driver. get_or_build(key, build): the object cache; without one the driver is compiled."""
+def driver_recipe() -> Recipe:
+    """The driver's object."""
+    key = hashlib.sha256(f"driver {DRIVER_VERSION} {sys.platform} {host_cpu_key()} {_digest()}".encode()).hexdigest()
+    return Recipe(key, lambda: emit_object(driver_text()))
+
+
+def load_driver(fetch: Callable[[Recipe], bytes] | None = None) -> Driver:
+    """The process's driver. fetch: gets an object from the cache or makes it; without one the driver is compiled."""
     with _lock:
         if not _drivers:
-            key = hashlib.sha256(f"driver {DRIVER_VERSION} {sys.platform} {host_cpu_key()} {_digest()}".encode())
-            data = get_or_build(key.hexdigest(), _build) if get_or_build else _build()
-            _drivers.append(Driver(load_object(data)))
+            recipe = driver_recipe()
+            _drivers.append(Driver(load_object(fetch(recipe) if fetch else recipe.build())))
         return _drivers[0]
-
-
-def _build() -> bytes:
-    return emit_object(driver_text())
 
 
 def _digest() -> str:

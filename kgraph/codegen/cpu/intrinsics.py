@@ -310,6 +310,19 @@ def _define_cast(target: str) -> None:
     _register(f"to_{target}", cast)
 
 
+def _define_bitcast(target: str) -> None:
+    def bitcast(typingctx: Any, value: Any) -> Any:
+        source = _kind(value)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            same = _LLVM[source] == _LLVM[target]
+            return arguments[0] if same else builder.bitcast(arguments[0], _LLVM[target])
+
+        return _TYPES[target](_TYPES[source]), generate
+
+    _register(f"bits_{target}", bitcast)
+
+
 # ------------------------------------------------------------------------------
 # Functions of mathlib
 
@@ -370,6 +383,7 @@ def _define_philox() -> None:
 for _name in _TYPES:
     _define_memory(_name)
     _define_cast(_name)
+    _define_bitcast(_name)
 for _name in sorted({name for name, _ in mathlib.FUNCTIONS}):
     _define_function(_name)
 _define_table("address")
@@ -379,6 +393,9 @@ _define_call_symbol()
 _define_select()
 _define_extremum("maximum", "maximum", ">")
 _define_extremum("minimum", "minimum", "<")
+# Kernels write sizes with Python's names; Numba's own are compiled functions, these one instruction.
+_define_extremum("max", "maximum", ">")
+_define_extremum("min", "minimum", "<")
 _define_philox()
 
 # Numbers that Python cannot write as literals.

@@ -6,32 +6,23 @@ to be compiled.
 
 from __future__ import annotations
 
-import hashlib
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from kgraph.codegen.cpu.binding import CpuExecutable
-from kgraph.codegen.cpu.cache import ObjectCache
-from kgraph.codegen.cpu.driver import Driver, load_driver
+from kgraph.codegen.cpu.building import build_native
 from kgraph.codegen.cpu.emit import emit_kernels
-from kgraph.codegen.cpu.kernel import EmittedKernel
-from kgraph.codegen.cpu.objects import host_cpu_key, load_object
-from kgraph.codegen.cpu.tilelib import load_tiles
 from kgraph.codegen.memory import describe, plan_memory
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Array, Executable, Program
 from kgraph.codegen.schedule import Boundary, explain_boundaries, schedule_graph
-from kgraph.config import settings
 from kgraph.ir.analysis import critical_path
-from kgraph.ir.graph import Graph, Node
+from kgraph.ir.graph import Graph
 from kgraph.ir.passes.base import PassContext, run_passes
 from kgraph.ir.passes.pipeline import OPTIMIZE
 from kgraph.ir.verifier import verify_graph
 
 __all__ = ["CpuProgram", "compile_program"]
-
-EMISSION_VERSION = "1"
 
 
 def compile_program(graph: Graph, options: CompileOptions) -> Program:
@@ -102,15 +93,9 @@ class CpuProgram(Program):
         if options.dump:
             for kernel in self.kernels.values():
                 options.dump.kernel(kernel.name, kernel.header + kernel.source)
-        builder = _Builder()
-        self.compiled_kernels = 0
-        self.driver: Driver = builder.driver()
-        builder.tiles(_float_types(scheduled))
-        self.functions: dict[Node, int] = {}
-        for node, kernel in self.kernels.items():
-            self.functions[node] = builder.function(kernel)
-        self.compiled_kernels = builder.compiled
-        clock.lap(f"native code ({builder.compiled} compiled, the rest from the cache)")
+        native = build_native(self.kernels, _float_types(scheduled))
+        self.driver, self.functions, self.compiled_kernels = native.driver, native.functions, native.compiled
+        clock.lap(f"native code ({native.compiled} compiled, the rest from the cache)")
         self.stage_seconds = clock.seconds
 
     def sources(self) -> dict[str, str]:
@@ -152,49 +137,3 @@ def _float_types(graph: Graph) -> set[str]:
                     n.results[0].dtype for n in region.nodes if n.op.name in ("matmul", "conv2d", "conv2d_kernel_grad")
                 }
     return found
-
-
-_lock = threading.RLock()
-_functions: dict[str, int] = {}
-
-
-class _Builder:
-    """Gets native code from this process, from the cache on disk, or from the compiler."""
-
-    def __init__(self) -> None:
-        self.cache = ObjectCache(settings().cache)
-        self.host = host_cpu_key()
-        self.compiled = 0
-
-    def _get_or_build(self, key: str, build: Callable[[], bytes]) -> bytes:
-        data = self.cache.get(key)
-        if data is None:
-            data = build()
-            self.cache.put(key, data)
-            self.compiled += 1
-        return data
-
-    def driver(self) -> Driver:
-        return load_driver(self._get_or_build)
-
-    def tiles(self, dtypes: set[str]) -> None:
-        for dtype in sorted(dtypes & {"f32", "f64"}):
-            load_tiles(self._get_or_build, dtype)
-
-    def function(self, kernel: EmittedKernel) -> int:
-        """Address of a kernel's native code."""
-        with _lock:
-            address = _functions.get(kernel.source)
-            if address is None:
-                symbol = "kg_" + hashlib.sha256((EMISSION_VERSION + kernel.source).encode()).hexdigest()[:24]
-                key = ObjectCache.key(EMISSION_VERSION + kernel.source, self.host)
-                data = self._get_or_build(key, lambda: _compile(kernel, symbol))
-                address = load_object(data).address(symbol)
-                _functions[kernel.source] = address
-            return address
-
-
-def _compile(kernel: EmittedKernel, symbol: str) -> bytes:
-    from kgraph.codegen.cpu.compile import compile_kernel
-
-    return compile_kernel(kernel.source, "kernel", symbol)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from kgraph.codegen.cpu.cache import Recipe
 from kgraph.codegen.cpu.objects import NativeModule, add_symbol, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.tiles import (
     PARAMS,
@@ -39,10 +40,11 @@ __all__ = [
     "gemm_scratch",
     "load_tiles",
     "tile_library_text",
+    "tiles_recipe",
     "wgrad_tasks",
 ]
 
-LIBRARY_VERSION = 1
+LIBRARY_VERSION = 2
 """Part of the cache key: raise it with every change of what the text below computes."""
 
 K_BLOCK = 512  # rows of a packed panel: 64 KiB of B, streamed from L2 while 14 rows of A stay in L1
@@ -672,24 +674,29 @@ _lock = threading.Lock()
 _loaded: dict[str, NativeModule] = {}
 
 
-def load_tiles(
-    get_or_build: Callable[[str, Callable[[], bytes]], bytes] | None = None, dtype: str = "f32"
-) -> NativeModule:
+def tiles_recipe(dtype: str = "f32") -> Recipe:
+    """The library's object of one element type.
+
+    The key is cheap: it names the version of this file's text rather than hashing it, so that a warm start writes no
+    LLVM text.
+    """
+    vectors = host_vectors()
+    described = f"tile library {LIBRARY_VERSION} {dtype} {vectors.key} {host_cpu_key()} {_source_digest()}"
+    return Recipe(
+        hashlib.sha256(described.encode()).hexdigest(),
+        lambda: emit_object(tile_library_text(dtype, vectors), by_hand=True),
+    )
+
+
+def load_tiles(fetch: Callable[[Recipe], bytes] | None = None, dtype: str = "f32") -> NativeModule:
     """The loaded library of one element type; its symbols become visible to objects loaded later.
 
-    get_or_build(key, build): the object cache; without one the library is compiled. The key is cheap: it names the
-    version of this file's text rather than hashing it, so that a warm start writes no LLVM text.
+    fetch: gets an object from the cache or makes it; without one the library is compiled.
     """
     with _lock:
         if dtype not in _loaded:
-            vectors = host_vectors()
-            described = f"tile library {LIBRARY_VERSION} {dtype} {vectors.key} {host_cpu_key()} {_source_digest()}"
-            key = hashlib.sha256(described.encode()).hexdigest()
-
-            def build() -> bytes:
-                return emit_object(tile_library_text(dtype, vectors))
-
-            module = load_object(get_or_build(key, build) if get_or_build else build())
+            recipe = tiles_recipe(dtype)
+            module = load_object(fetch(recipe) if fetch else recipe.build())
             for symbol in SYMBOLS:
                 add_symbol(f"{symbol}_{dtype}", module.address(f"{symbol}_{dtype}"))
             _loaded[dtype] = module
