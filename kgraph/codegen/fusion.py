@@ -28,7 +28,9 @@ _ANCHOR_FAMILY = {
     "conv2d_kernel_grad": "conv_wgrad",
     "max_pool_grad": "pool_grad",
     "scatter_add": "scatter",
+    "scatter_rows": "scatter",
     "cumsum": "cumsum",
+    "argsort": "argsort",
     "concat": "concat",
     "scan": "scan",
 }
@@ -42,7 +44,7 @@ class Cluster:
 
     Attributes:
         index: place in the order of execution.
-        family: gemm, conv, conv_wgrad, pool_grad, scatter, cumsum, concat, scan, map, rows or cols.
+        family: gemm, conv, conv_wgrad, pool_grad, scatter, cumsum, argsort, concat, scan, map, rows or cols.
         domain: the shape that its elementwise work runs over.
         reduced: for rows and cols, the axes of the domain that are folded.
         status: value -> FULL (one element per point of the domain) or KEPT (one per point that remains after folding).

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kgraph.ir.builder import Builder
-from kgraph.ir.dims import Shape
+from kgraph.ir.dims import Shape, shape_volume
 from kgraph.ir.graph import Graph, Node, Value
+from kgraph.ir.opdef import ELEMENTWISE
 from kgraph.ir.passes.base import PassContext
 from kgraph.ir.passes.cleanup import CommonSubexpressions
+from kgraph.ir.types import is_float
 
 __all__ = ["ANCHORS", "INLINE", "is_alias", "is_inline", "normalise"]
 
@@ -21,7 +23,7 @@ __all__ = ["ANCHORS", "INLINE", "is_alias", "is_inline", "normalise"]
 INLINE = frozenset({"broadcast_to", "transpose", "slice", "reverse", "split", "iota", "dim_size", "one_hot"})
 # Kernels of their own, around which elementwise work is gathered.
 ANCHORS = frozenset(
-    {"matmul", "conv2d", "conv2d_kernel_grad", "max_pool_grad", "scatter_add", "cumsum", "concat", "scan"}
+    "matmul conv2d conv2d_kernel_grad max_pool_grad scatter_add scatter_rows cumsum argsort concat scan".split()
 )
 
 
@@ -42,7 +44,7 @@ def is_inline(node: Node) -> bool:
 
 
 # Kernels that walk their operands and results as plain row-major arrays.
-_ROW_MAJOR = frozenset({"scatter_add", "max_pool_grad", "conv2d_kernel_grad", "cumsum"})
+_ROW_MAJOR = frozenset("scatter_add scatter_rows max_pool_grad conv2d_kernel_grad cumsum argsort".split())
 
 
 def normalise(graph: Graph, *, in_loop: bool = False) -> None:
@@ -164,9 +166,28 @@ def _argument_last(b: Builder, node: Node) -> Sequence[Value] | None:
     return [b.op(node.op.name, moved, axis=x.type.rank - 1)]
 
 
+SPARSE_WIDTH = 16
+"""Elements of a row from which it pays to ask whether the row got an update."""
+
+
+def _sparse_rows(b: Builder, node: Node) -> Sequence[Value] | None:
+    """A gradient of rows that only elementwise work reads: rows that no index names are neither written nor read."""
+    (table,) = node.results
+    width = shape_volume(table.shape[1:])
+    readers_fit = all(ELEMENTWISE in user.op.traits and user.results[0].shape == table.shape for user in table.uses)
+    if not (isinstance(width, int) and width >= SPARSE_WIDTH and table.uses and readers_fit):
+        return None
+    if any(table is value for value in b.graph.required()):
+        return None
+    sums, hit = b.op("scatter_rows", *node.operands, rows=node.attrs["rows"])
+    spread = b.op("reshape", hit, shape=(table.shape[0], *(1,) * (len(table.shape) - 1)))
+    return [b.op("select", spread, sums, 0.0 if is_float(table.dtype) else 0)]
+
+
 _RULES: dict[str, Callable[[Builder, Node], Sequence[Value] | None]] = {
     "conv2d": _pad_convolution,
     "conv2d_kernel_grad": _pad_convolution,
+    "scatter_add": _sparse_rows,
     **{name: _split_reduction for name in ("sum", "max", "min", "prod")},
     **{name: _argument_last for name in ("argmax", "argmin")},
 }

@@ -229,6 +229,14 @@ def test_one_hot_out_of_range_is_a_row_of_zeros(wrong: int) -> None:
     np.testing.assert_array_equal(got, [[0, 1, 0, 0], [0, 0, 0, 0]])
 
 
+def test_scatter_rows() -> None:
+    """Sums as of `scatter_add`, and which rows they belong to."""
+    ids = np.array([[1, 3], [1, 0]], np.int32)
+    sums, hit = apply("scatter_rows", ids, np.ones((2, 2, 3), np.float32), rows=5)
+    np.testing.assert_array_equal(sums[:, 0], [1, 2, 0, 1, 0])
+    np.testing.assert_array_equal(hit, [True, True, False, True, False])
+
+
 @pytest.mark.parametrize("wrong", [-1, 4])
 @pytest.mark.parametrize("op", ["gather", "scatter_add"])
 def test_index_out_of_range_names_the_place(op: str, wrong: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kgraph.codegen.cpu.guards import Guarded, find_guard
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
 from kgraph.codegen.cpu.writer import Group, Quantity
 from kgraph.codegen.loops import Affine, BufferRef, Expr, Tracer
@@ -56,8 +57,28 @@ def emit_map(ctx: KernelContext) -> EmittedKernel:
     groups = domain.groups(range(len(domain.shape)), list(tracer.affines), "i")
     ctx.writer.groups = groups
     bounds, tasks = task_bounds(ctx, groups)
-    write_stores(ctx, groups, stores, bounds)
+    guarded = find_guard(tracer, groups, stores)
+    if guarded:
+        _write_guarded(ctx, groups, guarded, bounds)
+    else:
+        write_stores(ctx, groups, stores, bounds)
     return ctx.finish([Phase(0, tasks)])
+
+
+def _write_guarded(
+    ctx: KernelContext, groups: Sequence[Group], guarded: Guarded, bounds: tuple[str, str] | None
+) -> None:
+    """A nest with two bodies, chosen once per row."""
+    w, inner = ctx.writer, groups[guarded.depth :]
+
+    def rows() -> None:
+        with w.block(f"if {guarded.test(w)}:"):
+            write_stores(ctx, inner, guarded.hit, None)
+        if guarded.missed:
+            with w.block("else:"):
+                write_stores(ctx, inner, guarded.missed, None)
+
+    w.nest(groups[: guarded.depth], guarded.outer(w, groups), rows, bounds)
 
 
 def write_stores(

@@ -269,6 +269,39 @@ def _define_extremum(name: str, symbol: str, integer_predicate: str) -> None:
     _register(name, extremum)
 
 
+def _define_int_pow() -> None:
+    def int_pow(typingctx: Any, base: Any, exponent: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            function = _get_function(builder, "int_pow", _I64, [_I64, _I64])
+            if not function.blocks:
+                _write_int_pow(function)
+            return builder.call(function, arguments)
+
+        return types.int64(types.int64, types.int64), generate
+
+    _register("int_pow", int_pow)
+
+
+def _write_int_pow(function: Any) -> None:
+    """`base ** exponent` by repeated squaring (Knuth, TAOCP 2, 4.6.3), modulo 2 ** 64; 0 for negative exponents."""
+    function.linkage = "internal"
+    entry, head, body, done = (function.append_basic_block(name) for name in ("entry", "head", "body", "done"))
+    ir.IRBuilder(entry).branch(head)
+    b = ir.IRBuilder(head)
+    result, square, rest = (b.phi(_I64) for _ in range(3))
+    b.cbranch(b.icmp_signed(">", rest, _I64(0)), body, done)
+    b = ir.IRBuilder(body)
+    odd = b.icmp_unsigned("!=", b.and_(rest, _I64(1)), _I64(0))
+    steps = (b.select(odd, b.mul(result, square), result), b.mul(square, square), b.lshr(rest, _I64(1)))
+    b.branch(head)
+    base, exponent = function.args
+    for phi, first, next_value in zip((result, square, rest), (_I64(1), base, exponent), steps, strict=True):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(next_value, body)
+    b = ir.IRBuilder(done)
+    b.ret(b.select(b.icmp_signed("<", exponent, _I64(0)), _I64(0), result))
+
+
 _BITS = {"bool": 1, "i8": 8, "u8": 8, "i32": 32, "u32": 32, "i64": 64, "f32": 32, "f64": 64}
 
 
@@ -396,6 +429,7 @@ _define_extremum("minimum", "minimum", "<")
 # Kernels write sizes with Python's names; Numba's own are compiled functions, these one instruction.
 _define_extremum("max", "maximum", ">")
 _define_extremum("min", "minimum", "<")
+_define_int_pow()
 _define_philox()
 
 # Numbers that Python cannot write as literals.

@@ -7,6 +7,7 @@ from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phas
 from kgraph.codegen.cpu.writer import FaultSite
 from kgraph.codegen.loops import BufferRef, loop_index
 from kgraph.ir.dims import DimLike, shape_volume
+from kgraph.ir.types import itemsize
 
 __all__ = ["emit_concat", "emit_cumsum", "emit_pool_grad", "emit_scatter"]
 
@@ -73,34 +74,47 @@ def emit_cumsum(ctx: KernelContext) -> EmittedKernel:
 def emit_scatter(ctx: KernelContext) -> EmittedKernel:
     """Adds rows of updates at their ids.  A task owns a range of result rows and looks through all ids, so the order of
     additions, and with it every bit of the result, does not depend on threads.
+
+    `scatter_rows` notes which rows got an update and writes no others.
     """
-    w, node, result = ctx.writer, ctx.region.outputs[0].producer, ctx.results[0]
+    w, node = ctx.writer, ctx.region.outputs[0].producer
     assert node is not None
+    result, *hit = [ctx.results[ctx.region.outputs.index(value)] for value in node.results]
     ids, updates = node.operands
     rows, width = node.results[0].shape[0], shape_volume(node.results[0].shape[1:])
-    count = shape_volume(ids.shape)
     ids_at, updates_at = ctx.operands[ids], ctx.operands[updates]
     chunk, tasks = chunked(rows, width, 1 << 20)
-    step, total, n, d = w.size(chunk), w.size(rows), w.size(count), w.size(width)
+    step, total, n, d = w.size(chunk), w.size(rows), w.size(shape_volume(ids.shape)), w.size(width)
     dtype = updates.dtype
     w.line(f"low = begin * {step}")
     w.line(f"high = min(end * {step}, {total})")
-    w.line(f"memset0(p{result.position} + low * {d} * {_bytes(dtype)}, (high - low) * {d} * {_bytes(dtype)})")
+    if hit:
+        w.line(f"memset0(p{hit[0].position} + low, high - low)")
+    else:
+        size = itemsize(dtype)
+        w.line(f"memset0(p{result.position} + low * {d} * {size}, (high - low) * {d} * {size})")
+
+    def write(first: bool) -> None:
+        with w.block(f"for j in range({d}):"):
+            more = w.load(updates_at.position, dtype, f"i * {d} + j")
+            have = "" if first else w.load(result.position, dtype, f"row * {d} + j") + " + "
+            w.store(result.position, dtype, f"row * {d} + j", have + more)
+
     with w.block(f"for i in range({n}):"):
         w.line(f"row = to_i64({w.load(ids_at.position, ids.dtype, 'i')})")
         # Every task looks through all ids; the first of them reports a wrong one.
-        w.report_row(
-            f"begin == 0 and (row < 0 or row >= {total})", "row", FaultSite(node.loc.layer or "scatter_add", rows)
-        )
-        with w.block("if row >= low and row < high:"), w.block(f"for j in range({d}):"):
-            have = w.load(result.position, dtype, f"row * {d} + j")
-            more = w.load(updates_at.position, dtype, f"i * {d} + j")
-            w.store(result.position, dtype, f"row * {d} + j", f"{have} + {more}")
+        site = FaultSite(node.loc.layer or "scatter_add", rows)
+        w.report_row(f"begin == 0 and (row < 0 or row >= {total})", "row", site)
+        with w.block("if row >= low and row < high:"):
+            if hit:
+                with w.block(f"if {w.load(hit[0].position, 'bool', 'row')}:"):
+                    write(first=False)
+                with w.block("else:"):
+                    write(first=True)
+                    w.store(hit[0].position, "bool", "row", "True")
+            else:
+                write(first=False)
     return ctx.finish([Phase(0, tasks)])
-
-
-def _bytes(dtype: str) -> int:
-    return 8 if dtype in ("f64", "i64") else 4
 
 
 def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
@@ -119,7 +133,9 @@ def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
     w.line(f"low = begin * {step}")
     w.line(f"high = min(end * {step}, {images})")
     image = f"{height} * {width} * {channels}"
-    w.line(f"memset0(p{result.position} + low * {image} * {_bytes(dtype)}, (high - low) * {image} * {_bytes(dtype)})")
+    w.line(
+        f"memset0(p{result.position} + low * {image} * {itemsize(dtype)}, (high - low) * {image} * {itemsize(dtype)})"
+    )
     padded = any(p for pair in node.attrs["padding"] for p in pair)
     places = [(i, j) for i in range(kh) for j in range(kw)]
     with (

@@ -255,7 +255,9 @@ def literal_text(number: str, dtype: str) -> str:
 _INFIX = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "add": "+", "sub": "-", "mul": "*"}
 _CALLS = {
     name: f"m_{name}"
-    for name in "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid softplus erf floor ceil sign pow".split()
+    for name in (
+        "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid softplus erf erfc atan atan2 floor ceil sign pow"
+    ).split()
 } | {"round": "m_rint", "maximum": "maximum", "minimum": "minimum", "select": "select"}
 
 
@@ -307,6 +309,7 @@ _SPECIAL: dict[str, Callable[[Expr, Writer, list[str]], str]] = {
     "load": _load,
     "in_range": _in_range,
     "cast": _cast,
+    "bitcast": lambda e, w, a: f"bits_{e.dtype}({a[0]})",
     "index": lambda e, w, a: w.affine(e.attrs[0]) if isinstance(e.attrs[0], Affine) else "",
     "size": lambda e, w, a: w.size(_dim(e.attrs[0])),
     "divisible": lambda e, w, a: f"{a[0]} % {w.size(_dim(e.attrs[0]))} == 0",
@@ -347,5 +350,12 @@ _INTEGER = {
     "mod": "{0} % {1}",
     "is_nan": "False",
     "is_finite": "True",
-    "pow": "{0} ** {1}",
+    "pow": "int_pow({0}, {1})",
+    "bit_and": "{0} & {1}",
+    "bit_or": "{0} | {1}",
+    "bit_xor": "{0} ^ {1}",
+    "bit_not": "~{0}",
+    # Small integers are widened, so a shift past their width is one within 64 bits; a shift past that is kept inside.
+    "shift_left": "select({1} < 64, {0} << minimum({1}, 63), 0)",
+    "shift_right": "{0} >> minimum({1}, 63)",
 }

@@ -519,7 +519,7 @@ define_op(
 )
 
 
-# -- gather, scatter_add, one_hot -----------------------------------------------------------------------------------
+# -- gather, scatter_add, scatter_rows, one_hot ---------------------------------------------------------------------
 
 
 def _expect_ids(op: str, ids: TensorType) -> None:
@@ -608,6 +608,31 @@ define_op(
     infer=_infer_scatter_add,
     reference=_scatter_add_reference,
     vjp=_scatter_add_vjp,
+)
+
+
+def _scatter_rows_reference(ids: Array, updates: Array, rows: int) -> tuple[Array, Array]:
+    hit = np.zeros(rows, np.bool_)
+    sums = _scatter_add_reference(ids, updates, rows)
+    hit[ids] = True
+    return sums, hit
+
+
+def _scatter_rows_vjp(b: Builder, node: Node, grads: Sequence[Value | None]) -> Grads:
+    dy = grads[0]
+    return [None, None] if dy is None else [None, b.op("gather", dy, node.operands[0])]
+
+
+define_op(
+    "scatter_rows",
+    doc=(
+        "scatter_add, and which rows got an update.  ids: integer[*I], updates: number[*I, *S] -> number[rows, *S],\n"
+        "bool[rows].  A kernel leaves rows that got none unwritten: readers must select by the second result."
+    ),
+    attrs={"rows": ...},
+    infer=lambda types, attrs: [*(sums := _infer_scatter_add(types, attrs)), TensorType("bool", sums[0].shape[:1])],
+    reference=_scatter_rows_reference,
+    vjp=_scatter_rows_vjp,
 )
 
 
