@@ -91,6 +91,7 @@ def driver_text() -> str:
     module.declare("declare i32 @clock_gettime(i32, ptr)")
     write_pool(module)
     _write_stamp(module)
+    _write_gather_rows(module)
     _write_gather(module)
     _write_keep(module)
     _write_walk(module)
@@ -118,17 +119,43 @@ def _write_stamp(module: Module) -> None:
     f.finish()
 
 
+def _write_gather_rows(module: Module) -> None:
+    """A kernel: task t copies rows of one source, `per_task` of them, to its staging buffer; `ptrs` holds `_COPY`."""
+    f = Code(module, "gather_rows", [f"i64 {n}" for n in ("ptrs", "dims", "begin", "end", "scratch")], internal=True)
+    job = f.pointer("%ptrs")
+    origin, target, numbers, first, size, batch, per_task = (f.word(job, word) for word in range(len(_COPY)))
+    row_from = f.mul("%begin", per_task)
+    row_to = f.minimum(f.mul("%end", per_task), batch)
+    direct = f.compare("eq", numbers, 0)
+    with f.when(direct):  # consecutive rows are one copy
+        source = f.offset(f.pointer(origin), f.mul(f.add(first, row_from), size))
+        length = f.mul(f.sub(row_to, row_from), size)
+        _copy(f, f.offset(f.pointer(target), f.mul(row_from, size)), source, str(length))
+    with f.when(f.negate(direct)), f.loop(row_from, row_to) as r:
+        row = f.word(f.pointer(numbers), f.add(first, r))
+        _copy(f, f.offset(f.pointer(target), f.mul(r, size)), f.offset(f.pointer(origin), f.mul(row, size)), size)
+    f.finish()
+
+
+_COPY = ("origin", "target", "numbers", "first", "size", "batch", "per_task")
+_GATHER_GRAIN = 1 << 14  # bytes a task copies: above the cost of handing it to another thread
+
+
 def _write_gather(module: Module) -> None:
-    """``gather(run, step)``: the step's rows of every source into its staging buffer."""
+    """``gather(run, step)``: the step's rows of every source into its staging buffer.
+
+    All threads copy: the rows of a shuffled epoch come from main memory, where one thread would wait for each.
+    """
     f = Code(module, "gather", ["ptr run", "i64 step"], internal=True)
-    count, batch, index = (f.word("%run", _WORD[name]) for name in ("source_count", "batch", "index"))
+    names = ("source_count", "batch", "index", "pool", "scratch")
+    count, batch, index, pool, scratch = (f.word("%run", _WORD[name]) for name in names)
     first = f.add(f.word("%run", _WORD["first"]), f.mul("%step", batch))
     sources, fault = (f.pointer(f.word("%run", _WORD[name])) for name in ("sources", "fault"))
     direct = f.compare("eq", index, 0)
+    job = f.array(len(_COPY))
     with f.loop(0, count) as i:
         source = f.offset(sources, f.mul(i, 8 * SOURCE_WORDS))
         array, size, staging, rows = (f.word(source, word) for word in range(SOURCE_WORDS))
-        origin, target = f.pointer(array), f.pointer(staging)
 
         def check(row: Operand, last: Operand, source_number: Operand = i, rows: Operand = rows) -> None:
             inside = f.both(f.compare("sge", row, 0), f.compare("slt", last, rows))
@@ -138,15 +165,18 @@ def _write_gather(module: Module) -> None:
                     f.set_word(fault, word, value)
             f.return_if(f.negate(inside))
 
-        with f.when(direct):  # consecutive rows are one copy
+        with f.when(direct):
             check(first, f.sub(f.add(first, batch), 1))
-            _copy(f, target, f.offset(origin, f.mul(first, size)), str(f.mul(batch, size)))
-        with f.when(f.negate(direct)):
-            numbers = f.offset(f.pointer(index), f.mul(first, 8))
-            with f.loop(0, batch) as r:
-                row = f.word(numbers, r)
-                check(row, row)
-                _copy(f, f.offset(target, f.mul(r, size)), f.offset(origin, f.mul(row, size)), size)
+        with f.when(f.negate(direct)), f.loop(0, batch) as r:
+            row = f.word(f.offset(f.pointer(index), f.mul(first, 8)), r)
+            check(row, row)
+        per_task = f.maximum(f.div(_GATHER_GRAIN, f.maximum(size, 1)), 1)
+        for word, value in enumerate((array, staging, index, first, size, batch, per_task)):
+            f.set_word(job, word, value)
+        address = f.let(f"ptrtoint ptr {job} to i64")
+        numbers = f"i64 {address}, i64 0, i64 {f.ceil_div(batch, per_task)}, i64 {scratch}"
+        function = f.let("ptrtoint ptr @gather_rows to i64")
+        f.do(f"call void @parallel(ptr {f.pointer(pool)}, i64 {function}, {numbers})")
     f.finish()
 
 
