@@ -41,6 +41,7 @@ __all__ = [
     "softsign",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "squareplus",
     "swish",
     "tanh",
@@ -235,6 +236,11 @@ def sparse_sigmoid(x: Any) -> Any:
     return ops.minimum(ops.maximum((_tensor(x) + 1.0) * 0.5, 0.0), 1.0)
 
 
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The nearest probability distribution to x along `axis`; most of it is 0 (Martins and Astudillo 2016)."""
+    return ops.sparsemax(x, axis=axis)
+
+
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """`x` where x > threshold, `default_value` elsewhere."""
     x = _tensor(x)
@@ -254,7 +260,7 @@ _REGISTRY.add(keras2_hard_sigmoid)
 _REGISTRY.add_all(
     (linear, relu, leaky_relu, relu6, sigmoid, tanh, softmax, log_softmax, elu, selu, celu, softplus, softsign)
     + (exponential, hard_sigmoid, hard_silu, silu, gelu, mish, log_sigmoid, glu, hard_tanh, hard_shrink, soft_shrink)
-    + (tanh_shrink, squareplus, sparse_plus, sparse_sigmoid, threshold),
+    + (tanh_shrink, squareplus, sparse_plus, sparse_sigmoid, sparsemax, threshold),
     {"swish": silu, "hard_swish": hard_silu},
 )
 
@@ -287,7 +293,7 @@ def get(identifier: Any) -> Activation:
 
 def is_last_axis(activation: Activation) -> bool:
     """Whether `activation` may be applied to a tensor flattened to 2-D: elementwise, or along the last axis only."""
-    return activation is softmax or activation is log_softmax or activation in _ELEMENTWISE
+    return activation in (softmax, log_softmax, sparsemax) or activation in _ELEMENTWISE
 
 
 _ELEMENTWISE = frozenset(

@@ -78,14 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--save", metavar="DIR", help="write outputs and updates as .npy files")
     run.set_defaults(function=_run)
 
-    table = commands.add_parser("summary", help="the layers of a model file (.keras, .h5, or .json)")
-    table.add_argument("file", help="a file of model.save(), or JSON of model.to_json()")
+    table = commands.add_parser("summary", help="the layers of a model file (.keras, .h5, .safetensors or .json)")
+    table.add_argument(
+        "file", help="a file of model.save(), JSON of model.to_json(), or .safetensors of kgraph convert"
+    )
     table.add_argument("--expand-nested", action="store_true", help="show the layers of nested models too")
     table.set_defaults(function=_summary)
 
     convert = commands.add_parser("convert", help="write a model file in another format, chosen by the file's ending")
-    convert.add_argument("source", help=".keras or .h5")
-    convert.add_argument("target", help=".keras, .h5, .weights.h5 or .json")
+    convert.add_argument("source", help=".keras, .h5, .json, or .safetensors that kgraph convert wrote")
+    convert.add_argument("target", help=".keras, .h5, .weights.h5, .safetensors (weights and description) or .json")
     convert.add_argument("--force", action="store_true", help="replace TARGET if it exists")
     convert.set_defaults(function=_convert)
 
@@ -175,16 +177,23 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    model = _model(options.source)
     target = Path(options.target)
+    if target.exists() and not options.force:
+        raise DataError(f"the file {target} exists", fix="pass --force")
+    model = _model(options.source)
     if target.suffix == ".json":
-        if target.exists() and not options.force:
-            raise DataError(f"the file {target} exists", fix="pass --force")
-        target.write_text(model.to_json(), encoding="utf-8")
+        from kgraph.saving.safety import atomic_file
+
+        with atomic_file(target, True, f"model {model.name!r}") as temporary:
+            Path(temporary).write_text(model.to_json(), encoding="utf-8")
+    elif target.suffix == ".safetensors":
+        from kgraph.saving.named_weights import save_safetensors
+
+        save_safetensors(model, target, overwrite=True, config=True)
     elif target.name.endswith(".weights.h5"):
-        model.save_weights(target, overwrite=options.force)
+        model.save_weights(target, overwrite=True)
     else:
-        model.save(target, overwrite=options.force)
+        model.save(target, overwrite=True)
     print(f"{options.source} -> {options.target}")
     return 0
 

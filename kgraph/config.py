@@ -2,6 +2,9 @@
 
 The environment sets defaults only; arguments of `compile(...)` go before it.  `settings()` reads the variables again at
 each call, so a change takes effect at once.  This module imports nothing of kgraph but its errors.
+
+`keras.config` of Keras has the same name: its functions (`floatx`, `set_image_data_format`, ...) are found here too,
+and live in `kgraph.keras_config`.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kgraph.errors import InvalidArgumentError
 
@@ -167,3 +171,13 @@ def _usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+def __getattr__(name: str) -> Any:
+    # By name, when it is asked for: the compiler reads its settings here, and needs nothing of the front end.
+    if name[:1] == "_":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module("kgraph.keras_config"), name, None)
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found

@@ -42,7 +42,7 @@ __all__ = [
 # "model.py:13" somewhere in a text.
 _PLACE = re.compile(r"\S:\d+\b")
 # Code between kgraph and the user's line that is not the user's.
-_PASSED = frozenset({"contextlib", "functools", "inspect", "numpy"})
+_PASSED = frozenset({"contextlib", "functools", "importlib", "inspect", "numpy"})
 # Frames older than these belong to a recorded call, whose line its node knows; see `kgraph.core.trace.node_barrier`.
 LINE_BARRIERS: set[CodeType] = set()
 

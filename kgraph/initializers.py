@@ -20,19 +20,23 @@ from kgraph.random import make_default_seed
 from kgraph.registry import Registry, serialize
 
 __all__ = [
+    "STFT",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
     "Identity",
+    "IdentityInitializer",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
+    "STFTInitializer",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
@@ -367,6 +371,52 @@ def _truncated(generator: np.random.Generator, shape: Shape, dtype: Any) -> Arra
     return flat.reshape(tuple(shape))
 
 
+class STFT(Initializer):
+    """Kernels of a short-time Fourier transform: waves under a window, of shape (frame, 1, fft_length // 2 + 1).
+
+    Args:
+        side: "real" (cosines) or "imag" (sines).
+        window: name or values of the window, or None.
+        scaling: "density" (by the root of the sum of squares of the window), "spectrum" (by its sum) or None.
+        periodic: whether a window given by name is periodic, or symmetric.
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        from kgraph.windows import check_window
+
+        for name, value, allowed in (("side", side, ("real", "imag")), ("scaling", scaling, _SCALINGS)):
+            if value not in allowed:
+                raise InvalidArgumentError(
+                    f"STFT: argument `{name}` is {value!r}", needed="one of " + ", ".join(map(str, allowed))
+                )
+        check_window("STFT", window)
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return initial values in `shape`."""
+        from kgraph.windows import window_values
+
+        if len(shape) != 3:
+            raise ShapeError(f"STFT needs a shape (frame, 1, frequencies), got {tuple(shape)}")
+        frame, _, bins = shape
+        size = 2 * (bins - 1)
+        angle = -2 * np.pi * (np.outer(np.arange(frame), np.arange(bins)) % max(size, 1)) / max(size, 1)
+        kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
+        if self.window is not None:
+            window = window_values(self.window, frame, self.periodic)
+            scales = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window)), None: 1.0}
+            kernel = kernel * (window / scales[self.scaling])[:, None]
+        return _finish(np.broadcast_to(kernel[:, None, :], tuple(shape)), dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments from which `from_config` makes an equal initializer."""
+        window = self.window.tolist() if isinstance(self.window, np.ndarray) else self.window
+        return {"side": self.side, "window": window, "scaling": self.scaling, "periodic": self.periodic}
+
+
+_SCALINGS = ("density", "spectrum", None)
 _CLASSES = (
     Zeros,
     Ones,
@@ -383,6 +433,7 @@ _CLASSES = (
     LecunUniform,
     LecunNormal,
     Orthogonal,
+    STFT,
 )
 _REGISTRY = Registry("initializer")
 _REGISTRY.add_all(
@@ -395,6 +446,7 @@ _REGISTRY.add_all(
         "one": Ones,
         "OrthogonalInitializer": Orthogonal,
         "IdentityInitializer": Identity,
+        "STFTInitializer": STFT,
     },
 )
 
@@ -403,6 +455,8 @@ zeros, ones, constant, identity = Zeros, Ones, Constant, Identity
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 normal, uniform = RandomNormal, RandomUniform
 variance_scaling, orthogonal = VarianceScaling, Orthogonal
+stft = STFT
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
 he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal

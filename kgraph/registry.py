@@ -126,7 +126,8 @@ def fitting(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
 _IDLE = frozenset(("renorm_momentum", "renorm_clipping"))
 # Taken by name from **kwargs, so that no signature shows them.
 _KEYWORDS = frozenset(
-    "batch_input_shape batch_shape input_shape input_dim input_length weights unit_forget_bias reset_after".split()
+    "batch_input_shape batch_shape input_shape input_dim input_length weights unit_forget_bias reset_after "
+    "has_input_vocabulary".split()
 )
 
 

@@ -36,7 +36,7 @@ class Layer:
 
 
 LEAVES = ("kgraph.errors", "kgraph.config")
-OPTIONAL = ("matplotlib", "sklearn", "onnx", "mpi4py", "threadpoolctl")
+OPTIONAL = ("matplotlib", "PIL", "sklearn", "onnx", "mpi4py", "threadpoolctl")
 
 ALLOWED = (
     Layer("kgraph.errors", (), ()),

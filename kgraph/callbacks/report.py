@@ -108,7 +108,8 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the values of the epoch."""
         values = {key: value for key, value in (logs or {}).items() if np.ndim(value) == 0}
-        values.setdefault("learning_rate", learning_rate_of(self.model.optimizer))
+        if hasattr(self.model.optimizer, "learning_rate"):  # a MultiOptimizer has several
+            values.setdefault("learning_rate", learning_rate_of(self.model.optimizer))
         for key, value in values.items():
             part = "validation" if key.startswith("val_") else "train"
             self._writer(part).scalar(f"epoch_{key.removeprefix('val_')}", float(value), epoch)

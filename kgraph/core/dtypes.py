@@ -17,7 +17,15 @@ import numpy.typing as npt
 from kgraph.core.session import floatx
 from kgraph.errors import DtypeError
 
-__all__ = ["canonical_array", "ir_dtype", "is_float_dtype", "is_int_dtype", "promote_dtypes", "standardize_dtype"]
+__all__ = [
+    "canonical_array",
+    "ir_dtype",
+    "is_float_dtype",
+    "is_int_dtype",
+    "promote_dtypes",
+    "standardize_dtype",
+    "symbolic_dtype",
+]
 
 _TO_IR = {
     "float16": "f16",
@@ -63,8 +71,23 @@ def standardize_dtype(dtype: Any) -> str:
     return name
 
 
+def symbolic_dtype(dtype: Any) -> str:
+    """As `standardize_dtype`, and "string", which an `Input` may have; layers such as `StringLookup` read it."""
+    return "string" if dtype is str or (isinstance(dtype, str) and dtype == "string") else standardize_dtype(dtype)
+
+
 def ir_dtype(dtype: Any) -> str:
-    """The IR's spelling ("f32")."""
+    """The IR's spelling ("f32").
+
+    Raises:
+        DtypeError: no such type here, or strings.
+    """
+    if isinstance(dtype, str) and dtype == "string":
+        raise DtypeError(
+            "a tensor of strings cannot be computed with inside a model",
+            needed="StringLookup, TextVectorization, Hashing or HashedCrossing right behind the Input of strings",
+            fix="put such a layer there, or turn the strings into numbers before training",
+        )
     return _TO_IR[standardize_dtype(dtype)]
 
 

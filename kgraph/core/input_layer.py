@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kgraph.core.dtypes import standardize_dtype
+from kgraph.core.dtypes import symbolic_dtype
 from kgraph.core.layer import Layer
 from kgraph.core.node import Node
 from kgraph.core.tensors import SymbolicTensor
@@ -57,7 +57,7 @@ class InputLayer(Layer):
         super().__init__(name=name, **kwargs)
         sizes = (batch_size, *_sizes(shape)) if shape is not None else _sizes(batch_shape)
         self.batch_shape: tuple[int | None, ...] = tuple(sizes)
-        self._input_element = standardize_dtype(dtype)
+        self._input_element = symbolic_dtype(dtype)
         self.optional = optional
         self.built = True
         tensor = SymbolicTensor(self.batch_shape, self._input_element, name=self.name)
@@ -113,7 +113,7 @@ def Input(
     Args:
         shape: shape of one sample, None for sizes that vary.
         batch_size: number of samples, when it is fixed.
-        dtype: element type, floatx by default.
+        dtype: element type, floatx by default; "string" for layers such as `StringLookup`.
         batch_shape: shape with the batch; instead of `shape` (also `batch_input_shape` of Keras 2).
         name: name of the input, by which dicts of data are read.
         tensor: symbolic tensor to take shape and type from.

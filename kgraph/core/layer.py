@@ -21,6 +21,7 @@ from kgraph.core.call_spec import CallSignature, build_arguments, signature_of, 
 from kgraph.core.dispatch import has_symbolic, run_eagerly, trace_symbolically
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.input_spec import check_inputs
+from kgraph.core.keras1 import wrapped_init
 from kgraph.core.layer_state import LayerState, forbid_unknown
 from kgraph.core.node import Node
 from kgraph.core.policy import DTypePolicy
@@ -84,6 +85,8 @@ class Layer(LayerState):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             type.__setattr__(cls, "build", _wrapped_build(cls.__dict__["build"]))
+        if "__init__" in cls.__dict__ and cls.__module__.startswith("kgraph."):
+            type.__setattr__(cls, "__init__", wrapped_init(cls, cls.__dict__["__init__"]))
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
         """Keep the constructor's arguments, for `get_config`."""

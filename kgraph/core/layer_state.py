@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kgraph.core.budget import check_weight
 from kgraph.core.dtypes import is_float_dtype, standardize_dtype
 from kgraph.core.operation import Operation
 from kgraph.core.scope import current_path
@@ -214,6 +215,7 @@ class LayerState(Operation):
                 needed="numbers for all axes; the last axis of the input must be known",
             )
         element = standardize_dtype(dtype) if dtype is not None else self._variable_dtype
+        check_weight(self.name, str(name), sizes, np.dtype(element).itemsize)
         from kgraph import constraints, initializers, regularizers
 
         if initializer is None:

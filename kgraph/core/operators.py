@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["OperatorMixin"]
+__all__ = ["UFUNCS", "OperatorMixin"]
+
+# Functions of NumPy behind its binary operators -> functions of kgraph.ops.
+UFUNCS = {
+    **{name: name for name in "add subtract multiply divide floor_divide power matmul less less_equal greater".split()},
+    **{name: name for name in "greater_equal equal not_equal logical_and logical_or logical_xor".split()},
+    **{"true_divide": "divide", "remainder": "mod"},
+    **{"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"},
+}
 
 
 def _ops() -> Any:
@@ -19,7 +27,16 @@ class OperatorMixin:
 
     # NumPy must not take `array + tensor` apart element by element.
     __array_priority__ = 200
-    __array_ufunc__: Any = None
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """`array + variable` is the op of that name, `np.exp(variable)` is NumPy's function of its value."""
+        import numpy as np
+
+        operator = UFUNCS.get(ufunc.__name__)
+        if method == "__call__" and not kwargs and operator is not None:
+            return getattr(_ops(), operator)(*inputs)
+        values = [np.asarray(x) if isinstance(x, OperatorMixin) else x for x in inputs]
+        return getattr(ufunc, method)(*values, **kwargs)
 
     def __add__(self, other: Any) -> Any:
         return _ops().add(self, other)

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["call_training", "current_path", "layer_scope"]
+from kgraph.errors import InvalidArgumentError
+
+__all__ = ["call_training", "current_path", "layer_scope", "name_scope"]
 
 
 class _Scopes(threading.local):
@@ -34,6 +36,30 @@ def layer_scope(layer: Any) -> Iterator[None]:
     """Within the block weights get paths below this layer."""
     own = (id(layer), layer.name)
     if _SCOPES.names and _SCOPES.names[-1] == own:
+        yield
+        return
+    _SCOPES.names.append(own)
+    try:
+        yield
+    finally:
+        _SCOPES.names.pop()
+
+
+@contextmanager
+def name_scope(name: str, caller: Any = None) -> Iterator[None]:
+    """Within the block weights get paths below `name`, as in Keras.
+
+    Args:
+        name: one part of a path.
+        caller: accepted as in Keras; a scope of the same caller and name is not entered twice.
+
+    Raises:
+        InvalidArgumentError: the name is empty, no text, or has a slash.
+    """
+    if not isinstance(name, str) or not name or "/" in name:
+        raise InvalidArgumentError(f"name_scope({name!r})", needed="a name without a slash")
+    own = (id(caller), name)
+    if caller is not None and _SCOPES.names and _SCOPES.names[-1] == own:
         yield
         return
     _SCOPES.names.append(own)

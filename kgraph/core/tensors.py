@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kgraph.core.dtypes import front_dtype, standardize_dtype
-from kgraph.core.operators import OperatorMixin
+from kgraph.core.dtypes import front_dtype, symbolic_dtype
+from kgraph.core.operators import UFUNCS, OperatorMixin
 from kgraph.core.session import on_clear_session, unique_name
-from kgraph.errors import CallError, SymbolicBoolError
+from kgraph.errors import CallError, LayerAttributeError, SymbolicBoolError
 from kgraph.ir.dims import Dim, DimLike, Shape
 
 if TYPE_CHECKING:
@@ -33,15 +33,6 @@ __all__ = [
 
 BATCH = "B"
 _AXIS_NAMES = {(3, 1): "T", (4, 1): "H", (4, 2): "W", (2, 1): "N"}
-
-
-# Functions of NumPy behind its binary operators -> functions of kgraph.ops.
-_OPERATORS = {
-    **{name: name for name in "add subtract multiply divide floor_divide power matmul less less_equal greater".split()},
-    **{name: name for name in "greater_equal equal not_equal logical_and logical_or logical_xor".split()},
-    **{"true_divide": "divide", "remainder": "mod"},
-    **{"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"},
-}
 
 
 class _Symbols:
@@ -155,6 +146,15 @@ class _NoValue(OperatorMixin):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._no_number("the NumPy array")
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name == "numpy":
+            raise LayerAttributeError(
+                ".numpy() was called on a tensor that has no value yet",
+                got=self._describe(),
+                fix="keep to functions of kgraph.ops; return the value from train_step to see it in the history",
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise CallError(
             "a tensor cannot be changed in place",
@@ -166,8 +166,8 @@ class _NoValue(OperatorMixin):
         """`array + tensor` becomes the op of that name; other functions of NumPy would need values."""
         from kgraph import ops
 
-        if method == "__call__" and not kwargs and ufunc.__name__ in _OPERATORS:
-            return getattr(ops, _OPERATORS[ufunc.__name__])(*inputs)
+        if method == "__call__" and not kwargs and ufunc.__name__ in UFUNCS:
+            return getattr(ops, UFUNCS[ufunc.__name__])(*inputs)
         self._no_numpy(ufunc.__name__)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -229,7 +229,7 @@ class SymbolicTensor(_NoValue):
         name: str | None = None,
     ) -> None:
         self._dims: Shape = shape_dims(shape)
-        self.dtype: str = standardize_dtype(dtype)
+        self.dtype: str = symbolic_dtype(dtype)
         self.name = name or unique_name("keras_tensor")
         self._keras_history: History | None = None
         self._keras_mask: Any = None

@@ -27,9 +27,10 @@ from kgraph.core.dtypes import ir_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.core.variable import Variable
 from kgraph.errors import LINE_BARRIERS, InternalError, InvalidArgumentError, KGraphError, ShapeError
-from kgraph.ir.builder import Builder
+from kgraph.ir.builder import Builder, make_node
 from kgraph.ir.dims import shape_text
 from kgraph.ir.graph import Graph, Location, Node, Value
+from kgraph.ir.opdef import get_op
 from kgraph.ir.types import TensorType
 
 __all__ = ["Trace", "current_trace", "eager_scope", "node_barrier", "require_trace", "user_location"]
@@ -131,6 +132,9 @@ class Trace:
         self._params: dict[int, Value] = {}
         self._current: dict[int, TracedTensor] = {}
         self._assigned: dict[int, Variable] = {}
+        self._versions: dict[int, list[Value]] = {}
+        self._watched: dict[Value, Value] = {}
+        self.cuts_assignments = False  # no gradient flows through an assignment: set for steps with several of them
         self._captures: dict[Value, Value] = {}
         self._streams = 0
 
@@ -177,7 +181,8 @@ class Trace:
     def operand(self, x: Any) -> Any:
         """The IR value of a TracedTensor, captured from an outer trace where needed; numbers pass."""
         if isinstance(x, TracedTensor):
-            return x.value if x.trace is self else self.capture(x).value
+            value = x.value if x.trace is self else self.capture(x).value
+            return self._watched.get(value, value)
         return x
 
     def location(self) -> Location:
@@ -262,9 +267,34 @@ class Trace:
                     needed=f"{shape_text(param.shape)}, the shape it was created with",
                 )
             tensor = ops.broadcast_to(ops.reshape(tensor, ()), variable.shape)
+        if self.cuts_assignments:
+            tensor = ops.stop_gradient(tensor)
+            self._versions.setdefault(id(variable), []).append(tensor.value)
         self._current[id(variable)] = tensor
         self._assigned[id(variable)] = variable
         return tensor
+
+    def versions_of(self, variable: Variable) -> list[Value]:
+        """The variable's values in the order in which it had them: the param, then what was assigned."""
+        values = [self.param_of(variable), *self._versions.get(id(variable), ())]
+        return [self._watched.get(value, value) for value in values]
+
+    def watched(self, value: Value) -> Value:
+        """`value` marked as one that a gradient is asked for: passes never make one of two such values.
+
+        A param stands for itself; for any other value a `watch` node is put behind it, which its readers read.
+        """
+        node = value.producer
+        if node is None or node.op.name == "watch":
+            return value
+        mark = make_node(get_op("watch"), [value], {"number": len(self._watched)}, node.loc)
+        self.graph.nodes.insert(self.graph.nodes.index(node) + 1, mark)
+        for user in [user for user in value.uses if user is not mark]:
+            for position, operand in enumerate(user.operands):
+                if operand is value:
+                    user.set_operand(position, mark.result)
+        self._watched[value] = mark.result
+        return mark.result
 
     def add_loss(self, loss: Any, owner: Any = None) -> None:
         """Collect a scalar term of the loss."""

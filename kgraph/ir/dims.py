@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from kgraph.errors import InvalidArgumentError
+from kgraph.errors import InvalidArgumentError, SymbolicBoolError
 
 __all__ = ["Dim", "DimLike", "Shape", "evaluate_shape", "shape_text", "shape_volume"]
 
@@ -88,6 +88,12 @@ class Dim:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __index__(self) -> int:
+        raise SymbolicBoolError(
+            f"the size {self} is not known while the model is made, so Python cannot count with it",
+            fix="loop with ops.scan, ops.map or ops.fori_loop, or give the size in Input(shape=...)",
+        )
 
     def __str__(self) -> str:
         parts: list[str] = []

@@ -58,6 +58,12 @@ def interpret(
         DataError: values are not allowed, such as an index out of range.
         InternalError: an op's reference broke its own type rule.
     """
+    if any(node.op.name == "gradients" for node in graph.nodes):
+        from kgraph.ir.passes import PassContext
+        from kgraph.ir.passes.autodiff import ExpandGradients
+
+        graph = graph.copy()
+        ExpandGradients().run(graph, PassContext(verify=False))
     values = [*graph.inputs, *graph.params]
     arrays = [*_bind("input", graph.inputs, inputs), *_bind("param", graph.params, params or {})]
     known = infer_sizes(graph, [(v.name, v.type, a.shape) for v, a in zip(values, arrays, strict=True)], sizes)

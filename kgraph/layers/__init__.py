@@ -9,8 +9,10 @@ from typing import Any
 from kgraph.core import InputLayer, InputSpec, Layer
 from kgraph.core.input_layer import Input
 from kgraph.errors import UnsupportedError
+from kgraph.keras_paths import child, missing, widen
 from kgraph.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from kgraph.layers.attention import AdditiveAttention, Attention
+from kgraph.layers.audio import MelSpectrogram, STFTSpectrogram
 from kgraph.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kgraph.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from kgraph.layers.convolutional import (
@@ -25,17 +27,36 @@ from kgraph.layers.convolutional import (
 from kgraph.layers.core import Activation, ActivityRegularization, Dense, Identity, Lambda, Masking, Rescaling
 from kgraph.layers.einsum_dense import EinsumDense
 from kgraph.layers.embedding import Embedding, ReversibleEmbedding
-from kgraph.layers.image_preprocessing import (
-    CenterCrop,
+from kgraph.layers.hashing import HashedCrossing, Hashing
+from kgraph.layers.image_boxes import MaxNumBoundingBoxes
+from kgraph.layers.image_color import (
+    AutoContrast,
     RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
     RandomContrast,
-    RandomCrop,
-    RandomFlip,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomSaturation,
+    Solarization,
+)
+from kgraph.layers.image_filters import RandomErasing, RandomGaussianBlur, RandomSharpness
+from kgraph.layers.image_geometry import (
+    RandomElasticTransform,
+    RandomPerspective,
     RandomRotation,
+    RandomShear,
     RandomTranslation,
     RandomZoom,
-    Resizing,
 )
+from kgraph.layers.image_histograms import ContrastLimitedAdaptiveHistogramEqualization, Equalization
+from kgraph.layers.image_mixing import CutMix, MixUp
+from kgraph.layers.image_policies import AugMix, RandAugment
+from kgraph.layers.image_preprocessing import CenterCrop, RandomCrop, RandomFlip, Resizing
+from kgraph.layers.keras1 import Convolution2D, Convolution3D, SeparableConvolution2D
+from kgraph.layers.keras1 import lookup as _old_layer
 from kgraph.layers.lookup import IntegerLookup, StringLookup
 from kgraph.layers.merging import (
     Add,
@@ -58,7 +79,8 @@ from kgraph.layers.merging import (
 from kgraph.layers.more_normalization import GroupNormalization, RMSNormalization, SpectralNormalization
 from kgraph.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from kgraph.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
-from kgraph.layers.numeric_preprocessing import CategoryEncoding, Discretization, Hashing, Normalization
+from kgraph.layers.numeric_preprocessing import CategoryEncoding, Discretization, Normalization
+from kgraph.layers.pipeline import Pipeline
 from kgraph.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -105,6 +127,7 @@ from kgraph.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kgraph.layers.text import TextVectorization
 from kgraph.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 from kgraph.registry import Registry, serialize
 
@@ -125,6 +148,8 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -137,6 +162,7 @@ __all__ = [
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -155,6 +181,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -164,6 +191,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -182,6 +210,7 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
+    "HashedCrossing",
     "Hashing",
     "Identity",
     "Input",
@@ -194,6 +223,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -201,18 +231,35 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -221,6 +268,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -228,6 +276,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
@@ -235,6 +284,7 @@ __all__ = [
     "StackedRNNCells",
     "StringLookup",
     "Subtract",
+    "TextVectorization",
     "ThresholdedReLU",
     "TimeDistributed",
     "UnitNormalization",
@@ -257,10 +307,10 @@ __all__ = [
     "subtract",
 ]
 
-Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1D = Conv1D
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
 Convolution3DTranspose = Conv3DTranspose
-SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
+SeparableConvolution1D = SeparableConv1D
 DepthwiseConvolution2D = DepthwiseConv2D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
@@ -273,36 +323,9 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
 
 # Names of Keras that are not here, and what to use instead.
 LEFT_OUT = {
-    "AugMix": "RandomBrightness, RandomContrast and RandomRotation one after another",
-    "AutoContrast": "Rescaling or Normalization",
-    "ContrastLimitedAdaptiveHistogramEqualization": "an array library, on the data before training",
-    "CutMix": "a generator that mixes the images and labels of a batch",
-    "Equalization": "an array library, on the data before training",
     "FlaxLayer": "a Layer with `call` written in kgraph.ops",
-    "HashedCrossing": "Hashing of strings that join the features",
     "JaxLayer": "a Layer with `call` written in kgraph.ops",
-    "MaxNumBoundingBoxes": "kgraph.utils.pad_sequences on the boxes",
-    "MelSpectrogram": "an audio library, on the data before training",
-    "MixUp": "a generator that mixes the images and labels of a batch",
-    "Pipeline": "Sequential",
-    "RandAugment": "RandomBrightness, RandomContrast and RandomRotation one after another",
-    "RandomColorDegeneration": "a Lambda that mixes the images with their mean over channels",
-    "RandomColorJitter": "RandomBrightness and RandomContrast",
-    "RandomElasticTransform": "RandomRotation, RandomTranslation and RandomZoom",
-    "RandomErasing": "SpatialDropout2D, or a generator that blanks parts of the images",
-    "RandomGaussianBlur": "DepthwiseConv2D with a fixed kernel",
-    "RandomGrayscale": "a Lambda that takes the mean over channels",
-    "RandomHue": "RandomBrightness",
-    "RandomInvert": "Rescaling(-1, 255)",
-    "RandomPerspective": "RandomRotation and RandomZoom",
-    "RandomPosterization": "Discretization",
-    "RandomSaturation": "RandomContrast",
-    "RandomSharpness": "DepthwiseConv2D with a fixed kernel",
-    "RandomShear": "RandomRotation and RandomTranslation",
-    "STFTSpectrogram": "an audio library, on the data before training",
-    "Solarization": "a Lambda with kgraph.ops.where",
     "TFSMLayer": "kgraph.models.load_model of a .keras or .h5 file",
-    "TextVectorization": "kgraph.utils.pad_sequences over a StringLookup of the words",
     "TorchModuleWrapper": "a Layer with `call` written in kgraph.ops",
 }
 
@@ -310,7 +333,13 @@ LEFT_OUT = {
 def __getattr__(name: str) -> Any:
     if name in LEFT_OUT:
         raise UnsupportedError(f"layer {name} of Keras is not supported", fix=f"use {LEFT_OUT[name]}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    old = _old_layer(name)
+    if old is not None:
+        return old
+    found = None if name[:2] == "__" else child(__name__, name)
+    if found is None:
+        raise missing(__name__, name, __all__)
+    return found
 
 
 _REGISTRY = Registry("layer")
@@ -325,3 +354,6 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     from kgraph.saving.objects import deserialize_layer
 
     return deserialize_layer(config, custom_objects)
+
+
+widen(__name__)

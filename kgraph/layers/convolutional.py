@@ -194,6 +194,8 @@ class _Conv(_Convolution):
             raise ShapeError(
                 f"{type(self).__name__} {self.name!r}: the channels are no multiple of `groups`",
                 got=f"{channels} channels, groups={self.groups}",
+                needed="as many channels in each group",
+                fix="give a number of groups that divides the channels of the input and `filters`",
             )
         self.kernel = add_weight(self, "kernel", (*self.kernel_size, channels // self.groups, self.filters))
         if self.use_bias:

@@ -46,10 +46,17 @@ class BatchNormalization(Layer):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
+        for name in ("renorm_clipping", "renorm_momentum", "fused"):
+            kwargs.pop(name, None)  # of no effect without renorm; whether to fuse is a choice of TensorFlow's
         super().__init__(**kwargs)
         if renorm or synchronized:
             raise UnsupportedError(
-                f"BatchNormalization: argument `{'renorm' if renorm else 'synchronized'}` is not supported yet"
+                f"BatchNormalization: argument `{'renorm' if renorm else 'synchronized'}` is not supported",
+                where=self.name,
+                got=f"{'renorm' if renorm else 'synchronized'}=True",
+                fix="leave it out; for small batches use GroupNormalization or LayerNormalization"
+                if renorm
+                else "leave it out: one machine trains the model, so a batch is whole",
             )
         self.axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
         if isinstance(self.axis, bool) or not isinstance(self.axis, int):

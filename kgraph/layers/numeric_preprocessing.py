@@ -1,4 +1,4 @@
-"""Preprocessing of numbers: `Normalization`, `Discretization`, `CategoryEncoding`, `Hashing`; all run natively."""
+"""Preprocessing of numbers: `Normalization`, `Discretization`, `CategoryEncoding`; all run natively."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from kgraph.core.session import epsilon
 from kgraph.core.trace import eager_scope
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.layers.common import positive
+from kgraph.layers.host import adapt_batches
 
-__all__ = ["CategoryEncoding", "Discretization", "Hashing", "Normalization", "encode"]
+__all__ = ["CategoryEncoding", "Discretization", "Normalization", "check_mode", "encode"]
 
 Array = npt.NDArray[Any]
 _MODES = ("int", "one_hot", "multi_hot", "count")
@@ -60,23 +61,6 @@ def check_mode(layer: Layer, mode: str, sparse: bool, allowed: Iterable[str] = _
     return mode
 
 
-def batches(data: Any) -> list[Array]:
-    """What `adapt` was given, as arrays: one array, or an iterable of batches (inputs first where they are tuples).
-
-    Raises:
-        InvalidArgumentError: there is nothing.
-    """
-    if isinstance(data, (list, tuple)) and not any(isinstance(item, np.ndarray) for item in data):
-        data = np.asarray(data)
-    if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
-        found = [np.asarray(data)]
-    else:
-        found = [np.asarray(batch[0] if isinstance(batch, tuple) else batch) for batch in data]
-    if not found or not sum(batch.size for batch in found):
-        raise InvalidArgumentError("adapt() received no data", needed="an array, or an iterable of batches")
-    return found
-
-
 class Normalization(Layer):
     """(x - mean) / sqrt(variance) per entry of `axis`, of the data that `adapt` saw.
 
@@ -94,6 +78,13 @@ class Normalization(Layer):
         if (mean is None) != (variance is None):
             raise InvalidArgumentError(
                 "Normalization: only one of `mean` and `variance` is given", needed="both, or neither", where=self.name
+            )
+        if np.shape(mean) != np.shape(variance) or np.ndim(mean) > len(self.axis):
+            raise InvalidArgumentError(
+                "Normalization: `mean` and `variance` do not fit each other or `axis`",
+                where=self.name,
+                got=f"shapes {np.shape(mean)} and {np.shape(variance)}, axis {self.axis}",
+                needed=f"one shape, of rank {len(self.axis)} at most",
             )
         self.input_mean, self.input_variance, self.invert = mean, variance, invert
         self.supports_masking = True
@@ -118,41 +109,81 @@ class Normalization(Layer):
             self.count = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="count")
 
     def adapt(self, data: Any) -> None:
-        """Find mean and variance of an array, or of an iterable of batches."""
-        parts = batches(data)
-        if not self.built:
-            self.build((None, *parts[0].shape[1:]))
-        if self.adapt_mean is None or self.adapt_variance is None:
-            raise InvalidArgumentError(f"Normalization {self.name!r} has its moments from `mean` and `variance`")
-        axes = tuple(i for i in range(parts[0].ndim) if i not in self._keep)
-        wide = [part.astype(np.float64) for part in parts]
-        # Chan et al.: moments of parts put together without losing digits.
+        """Find mean and variance.
+
+        Args:
+            data: an array, or an iterable of batches, a generator or a `PyDataset`.
+
+        Raises:
+            InvalidArgumentError: there are no data, or the moments were given to the layer.
+            ShapeError: the data have another shape than the layer was built for, or than the batches before.
+        """
         mean: Any = 0.0
         variance: Any = 0.0
         seen = 0.0
-        for part in wide:
+        for batch in adapt_batches(data):
+            part = np.asarray(batch).astype(np.float64)
+            if not part.size:
+                continue
+            axes = self._adapt_axes(part)
+            # Chan et al.: moments of parts put together without losing digits.
             count = float(np.prod([part.shape[axis] for axis in axes], dtype=np.float64))
             share = count / (seen + count)
             now, spread = part.mean(axis=axes), part.var(axis=axes)
             new = mean * (1 - share) + now * share
             variance = (variance + (mean - new) ** 2) * (1 - share) + (spread + (now - new) ** 2) * share
             mean, seen = new, seen + count
+        if not seen:
+            raise InvalidArgumentError(
+                f"Normalization {self.name!r}: adapt() received no data", needed="an array, or an iterable of batches"
+            )
+        assert self.adapt_mean is not None and self.adapt_variance is not None
         with eager_scope():
             self.adapt_mean.assign(np.asarray(mean, np.float32))
             self.adapt_variance.assign(np.asarray(variance, np.float32))
 
+    def _adapt_axes(self, part: Array) -> tuple[int, ...]:
+        """The axes to take moments over; builds the layer on the first data."""
+        if not self.built:
+            first = any(axis % max(part.ndim, 1) == 0 for axis in self.axis)
+            self.build(part.shape if first else (None, *part.shape[1:]))
+        if self.adapt_mean is None:
+            raise InvalidArgumentError(f"Normalization {self.name!r} has its moments from `mean` and `variance`")
+        sizes = [part.shape[axis] if axis < part.ndim else None for axis in self._keep]
+        if part.ndim != len(self._row) or sizes != [self._row[axis] for axis in self._keep]:
+            raise ShapeError(
+                f"Normalization {self.name!r}: adapt() received data of another shape than before",
+                got=str(part.shape),
+                needed=f"rank {len(self._row)}, with sizes {[self._row[axis] for axis in self._keep]} on {self._keep}",
+            )
+        return tuple(i for i in range(part.ndim) if i not in self._keep)
+
+    def _moments(self) -> tuple[Any, Any]:
+        """Mean and variance, of rank and sizes that broadcast against the input."""
+        if self.adapt_mean is not None and self.adapt_variance is not None:
+            return ops.reshape(self.adapt_mean, self._row), ops.reshape(self.adapt_variance, self._row)
+        sides = [np.asarray(side, self.compute_dtype) for side in (self.input_mean, self.input_variance)]
+        # Trailing axes of the moments are the last of the kept axes.
+        row = [1] * len(self._row)
+        for position in range(1, sides[0].ndim + 1):
+            row[self._keep[-position]] = sides[0].shape[-position]
+        mean, variance = (ops.convert_to_tensor(np.broadcast_to(side.reshape(row), self._row)) for side in sides)
+        return mean, variance
+
+    @property
+    def mean(self) -> Any:
+        """The mean in use; None before the layer is built."""
+        return np.asarray(self._moments()[0]) if self.built else None
+
+    @property
+    def variance(self) -> Any:
+        """The variance in use; None before the layer is built."""
+        return np.asarray(self._moments()[1]) if self.built else None
+
     def call(self, inputs: Any) -> Any:
         """Normalise."""
         x = ops.cast(inputs, self.compute_dtype)
-        if self.adapt_mean is None:
-            sides = [np.asarray(side, self.compute_dtype) for side in (self.input_mean, self.input_variance)]
-            # Trailing axes of the moments are the last of the kept axes.
-            row = [1] * len(self._row)
-            for position in range(1, sides[0].ndim + 1):
-                row[self._keep[-position]] = sides[0].shape[-position]
-            mean, variance = (ops.convert_to_tensor(side.reshape(row)) for side in sides)
-        else:
-            mean, variance = (ops.reshape(side, self._row) for side in (self.adapt_mean, self.adapt_variance))
+        mean, variance = self._moments()
         deviation = ops.maximum(ops.sqrt(variance), epsilon())
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
@@ -196,17 +227,36 @@ class Discretization(Layer):
                 "Discretization: give one of `bin_boundaries` and `num_bins`",
                 got=f"bin_boundaries={bin_boundaries}, num_bins={num_bins}",
             )
+        if num_bins is not None and (isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1):
+            raise InvalidArgumentError(f"Discretization: num_bins={num_bins!r}", needed="a positive integer")
         self.num_bins, self.epsilon = num_bins, epsilon
         self.bin_boundaries = None if bin_boundaries is None else [float(edge) for edge in bin_boundaries]
         self.output_mode = check_mode(self, output_mode, sparse)
+        steps = np.diff(self.bin_boundaries or [])
+        if (steps < 0).any() and (steps > 0).any():
+            raise InvalidArgumentError(
+                f"Discretization {self.name!r}: `bin_boundaries` go up and down",
+                got=str(self.bin_boundaries),
+                needed="numbers in order",
+                fix="sort them",
+            )
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Find boundaries with about equal counts between them."""
+        """Find boundaries with about equal counts between them.
+
+        Args:
+            data: an array, or an iterable of batches.
+            steps: number of batches to read.
+        """
         if self.num_bins is None:
             raise InvalidArgumentError("Discretization has `bin_boundaries` already", fix="give `num_bins` to adapt")
         summary = np.zeros((2, 0), np.float32)
-        for batch in batches(data)[:steps]:
-            summary = _merge(_summary(batch, self.epsilon), summary, self.epsilon)
+        for batch in adapt_batches(data, steps):
+            summary = _merge(_summary(np.asarray(batch), self.epsilon), summary, self.epsilon)
+        if not summary.size:
+            raise InvalidArgumentError(
+                f"Discretization {self.name!r}: adapt() received no data", needed="an array, or an iterable of batches"
+            )
         self.bin_boundaries = _compress(summary, 1.0 / self.num_bins)[0, :-1].tolist()
 
     def call(self, inputs: Any) -> Any:
@@ -215,9 +265,16 @@ class Discretization(Layer):
             raise InvalidArgumentError(
                 f"Discretization {self.name!r} has no boundaries yet", fix="call adapt(data) or give `bin_boundaries`"
             )
-        edges = ops.convert_to_tensor(np.asarray(self.bin_boundaries, "float32"))
-        above = ops.greater_equal(ops.expand_dims(ops.cast(inputs, "float32"), -1), edges)
-        ids = ops.sum(ops.cast(above, "int32"), axis=-1)
+        x = ops.cast(inputs, "float32")
+        edges = np.asarray(self.bin_boundaries, "float32")
+        if not edges.size:
+            ids = ops.zeros_like(x, dtype="int32")
+        else:
+            # Falling boundaries count from the other side; NaN, which no comparison holds for, is above all.
+            x = ops.expand_dims(x, -1)
+            falls = edges[0] > edges[-1]
+            passed = ops.less(x, edges) if falls else ops.logical_not(ops.less(x, edges))
+            ids = ops.sum(ops.cast(passed, "int32"), axis=-1)
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
         return encode(ids, self.output_mode, len(self.bin_boundaries) + 1, dtype)
 
@@ -298,88 +355,3 @@ class CategoryEncoding(Layer):
         """The arguments that make an equal, unbuilt layer."""
         own = {"num_tokens": self.num_tokens, "output_mode": self.output_mode, "sparse": False}
         return {**super().get_config(), **own}
-
-
-class Hashing(Layer):
-    """Whole numbers or strings as one of `num_bins` numbers, by a hash.
-
-    Values are hashed in Python (FNV-1a of the decimal digits, or of the UTF-8 bytes, mixed with the salt), so the
-    layer takes arrays, before a model.  The bins differ from TensorFlow's, which Keras uses.
-
-    Args:
-        num_bins: number of bins, with the one for `mask_value`.
-        mask_value: value that always goes to bin 0.
-        salt: a number or a pair of numbers; other salts give other bins.
-        output_mode: "int", "one_hot", "multi_hot" or "count".
-    """
-
-    def __init__(
-        self,
-        num_bins: int,
-        mask_value: Any = None,
-        salt: Any = None,
-        output_mode: str = "int",
-        sparse: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.pop("dtype", None)
-        super().__init__(**kwargs)
-        self.num_bins, self.mask_value = positive(self, "num_bins", num_bins), mask_value
-        self.salt = None if salt is None else [salt, salt] if isinstance(salt, int) else list(salt)
-        if self.salt is not None and len(self.salt) != 2:
-            raise InvalidArgumentError(f"Hashing: argument `salt` is {salt!r}", needed="a whole number or a pair")
-        self.output_mode = check_mode(self, output_mode, sparse)
-
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Hash an array, a list or a string."""
-        values = host_values(self, inputs)
-        spare = 1 if self.mask_value is not None and self.num_bins > 1 else 0
-        flat = [hash_text(item, self.salt) % (self.num_bins - spare) + spare for item in values.ravel().tolist()]
-        ids = np.asarray(flat, "int64").reshape(values.shape)
-        if spare:
-            ids = np.where(values == self.mask_value, 0, ids)
-        return np.asarray(
-            encode(ids, self.output_mode, self.num_bins, "int64" if self.output_mode == "int" else "float32")
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal, unbuilt layer."""
-        return {
-            **super().get_config(),
-            "num_bins": self.num_bins,
-            "mask_value": self.mask_value,
-            "salt": self.salt,
-            "output_mode": self.output_mode,
-            "sparse": False,
-        }
-
-
-def host_values(layer: Layer, inputs: Any) -> Array:
-    """The input as an array of numbers or strings.
-
-    Raises:
-        UnsupportedError: it is a tensor of a model, which has no value yet.
-    """
-    from kgraph.core import SymbolicTensor, TracedTensor
-
-    if isinstance(inputs, (SymbolicTensor, TracedTensor)):
-        raise UnsupportedError(
-            f"{type(layer).__name__} {layer.name!r} works in Python and cannot be part of a model",
-            fix="apply it to the data first: x = layer(x); then train on x",
-        )
-    return np.asarray(inputs)
-
-
-def hash_text(item: Any, salt: list[int] | None = None) -> int:
-    """FNV-1a with 64 bits of the text of `item`, started from the salt, then mixed."""
-    if isinstance(item, float):
-        item = int(item)
-    data = item if isinstance(item, bytes) else str(item).encode("utf-8")
-    value = 0xCBF29CE484222325
-    for number in salt or ():
-        value = ((value ^ (number & 0xFFFFFFFFFFFFFFFF)) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    for byte in data:
-        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    # The last step of MurmurHash3 spreads the low bits, which the number of bins looks at.
-    value = ((value ^ (value >> 33)) * 0xFF51AFD7ED558CCD) & 0xFFFFFFFFFFFFFFFF
-    return value ^ (value >> 33)

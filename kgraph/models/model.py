@@ -239,10 +239,22 @@ class Model(TrainingMethods, Layer):
     def _maybe_build(self, bound: dict[str, Any]) -> None:
         self.built = True  # sub-layers build themselves in `call`
 
+    def _call_eagerly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from kgraph.trainer.host import host_stage
+
+        stage = host_stage(self) if args and self.built else None
+        if stage is not None:
+            return stage.call(list(stage.apply(args[0]).values()), **kwargs)
+        return super()._call_eagerly(args, kwargs)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the recorded nodes on `inputs`."""
         if self._graph is None:
-            raise UnsupportedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
+            raise UnsupportedError(
+                f"Model {type(self).__name__} does not have a `call()` method implemented.",
+                needed="what the model computes",
+                fix="define call(self, inputs) in its class, or make it from tensors: Model(inputs, outputs)",
+            )
         return self._run(self._matched(inputs, mask))
 
     def _matched(self, inputs: Any, mask: Any = None) -> list[Any]:

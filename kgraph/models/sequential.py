@@ -164,8 +164,9 @@ class Sequential(Model):
         if not is_shape(input_shape):
             raise ShapeError(f"Sequential model {self.name!r} takes one input", got=repr(input_shape))
         with eager_scope():
+            dtype = getattr(self._stack[0], "host_input_dtype", None) or _first_dtype(self._stack[0])
             chain = [
-                Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=floatx(), name=f"{self._stack[0].name}_input")
+                Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=dtype, name=f"{self._stack[0].name}_input")
             ]
         for layer in self._stack:
             chain.append(self._called(layer, chain[-1]))
@@ -213,11 +214,15 @@ class Sequential(Model):
         return True
 
 
+def _first_dtype(layer: Layer) -> str:
+    """The type of a first layer's input: whole numbers for an Embedding, floats for most."""
+    return layer._input_dtype() if type(layer)._input_dtype is not Layer._input_dtype else floatx()
+
+
 def _shape_asked(layer: Any) -> tuple[Sequence[int | None] | None, str | None]:
     """The input shape a first layer brings along: `input_shape=`, or that of a model."""
     if layer._batch_input_shape is not None:
-        # An Embedding reads whole numbers whatever its weights' type is.
-        return layer._batch_input_shape, None
+        return layer._batch_input_shape, _first_dtype(layer)
     if isinstance(layer, Model) and len(layer.inputs) == 1:
         return layer.inputs[0].shape, layer.inputs[0].dtype
     wrapped = getattr(layer, "layer", None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kgraph.errors import LayerAttributeError, NotCompiledError
+from kgraph.errors import LayerAttributeError, NotCompiledError, UnsupportedError
+from kgraph.models.steps import StepMethods
 
 __all__ = ["TrainingMethods"]
 
 
-class TrainingMethods:
+class TrainingMethods(StepMethods):
     """compile, fit, evaluate, predict and their kin."""
 
     name: str
@@ -102,27 +103,45 @@ class TrainingMethods:
         """Set all metrics to their start."""
         self._require_trainer("reset_metrics").reset_metrics()
 
+    def export(self, filepath: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Not there: there is no format of a server to write.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            f"export of model {self.name!r} is not supported",
+            fix="model.save('model.keras') and kgraph.models.load_model, or model.save_weights for Keras",
+        )
+
+    def quantize(self, mode: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Not there: kernels compute in floating point.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            f"quantize of model {self.name!r} is not supported", fix="use dtype='float16' in the layers to save memory"
+        )
+
     # -- Keras 2 --------------------------------------------------------------------------------------------------
-    def fit_generator(
-        self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, *args: Any, **kwargs: Any
-    ) -> Any:
-        """`fit` on a generator (Keras 2)."""
-        names = ("verbose", "callbacks", "validation_data", "validation_steps", "validation_freq", "class_weight")
-        for name in ("max_queue_size", "workers", "use_multiprocessing"):
-            kwargs.pop(name, None)
-        return self.fit(generator, steps_per_epoch=steps_per_epoch, epochs=epochs, **dict(zip(names, args)), **kwargs)
+    def fit_generator(self, generator: Any, *args: Any, **kwargs: Any) -> Any:
+        """`fit` on a generator (Keras 2), with the arguments of the time; see `kgraph.trainer.generators`."""
+        from kgraph.trainer.generators import fit_arguments
 
-    def evaluate_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
-        """`evaluate` on a generator (Keras 2)."""
-        for name in ("max_queue_size", "workers", "use_multiprocessing"):
-            kwargs.pop(name, None)
-        return self.evaluate(generator, steps=steps, **kwargs)
+        return self.fit(generator, **fit_arguments(generator, args, kwargs))
 
-    def predict_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
-        """`predict` on a generator (Keras 2)."""
-        for name in ("max_queue_size", "workers", "use_multiprocessing"):
-            kwargs.pop(name, None)
-        return self.predict(generator, steps=steps, **kwargs)
+    def evaluate_generator(self, generator: Any, *args: Any, **kwargs: Any) -> Any:
+        """`evaluate` on a generator (Keras 2), which writes nothing unless `verbose=1`."""
+        from kgraph.trainer.generators import evaluate_arguments
+
+        return self.evaluate(generator, **{"verbose": 0, **evaluate_arguments(generator, args, kwargs)})
+
+    def predict_generator(self, generator: Any, *args: Any, **kwargs: Any) -> Any:
+        """`predict` on a generator (Keras 2), which writes nothing unless `verbose=1`."""
+        from kgraph.trainer.generators import predict_arguments
+
+        return self.predict(generator, **{"verbose": 0, **predict_arguments(generator, args, kwargs)})
 
     def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
         """`predict` (Keras 2)."""

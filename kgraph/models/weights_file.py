@@ -1,4 +1,4 @@
-"""`.weights.h5` files in the layout of Keras 3; see `kgraph.saving.state`."""
+"""`.weights.h5` files in the layout of Keras 3 (see `kgraph.saving.state`), and the other forms of weights alone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
     from kgraph.saving.state import write_weights
 
     path = Path(filepath)
+    safetensors = path.suffix == ".safetensors"
     old = path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5")
-    if not old:
+    if not old and not safetensors:
         path = _checked(filepath)
     if path.exists() and not overwrite:
         raise InvalidArgumentError(f"the file {path.name} exists", fix="pass overwrite=True")
@@ -26,6 +27,11 @@ def save_weights(model: Model, filepath: Any, overwrite: bool = True) -> None:
         raise NotBuiltError(
             f"model {model.name!r} has no weights yet", fix="begin it with an Input, or call build(input_shape)"
         )
+    if safetensors:
+        from kgraph.saving.named_weights import save_safetensors
+
+        save_safetensors(model, path, overwrite)
+        return
     if old:
         from kgraph.saving.legacy_h5 import save_h5_weights
 
@@ -67,6 +73,9 @@ def _checked(filepath: Any) -> Path:
     path = Path(filepath)
     if not path.name.endswith(".weights.h5"):
         raise InvalidArgumentError(
-            "The filename must end in `.weights.h5`.", got=f"filepath={path.name}", fix=f"write {path.stem}.weights.h5"
+            "The filename must end in `.weights.h5`.",
+            got=f"filepath={path.name}",
+            needed=".weights.h5, .safetensors, or .h5 in the form of Keras 2",
+            fix=f"write {path.stem}.weights.h5",
         )
     return path

@@ -207,7 +207,12 @@ def normal_axis(axis: Any, rank: int, what: str = "axis") -> int:
     number = int(axis)
     if not -rank <= number < rank:
         raise ShapeError(
-            f"{what} {number} is out of bounds for a tensor of rank {rank}", where=str(active().location())
+            f"{what} {number} is out of bounds for a tensor of rank {rank}",
+            where=str(active().location()),
+            needed=f"a number from {-rank} to {rank - 1}"
+            if rank
+            else "a tensor with axes: this one is a single number",
+            fix=f"write axis=-1 for the last one, which is {rank - 1}; the batch is axis 0" if rank else "",
         )
     return number % rank
 
@@ -252,11 +257,17 @@ def shape_argument(shape: Any, volume: DimLike | None = None) -> Shape:
             sizes[unknown] = volume // rest if rest != 0 else 0
         except (InvalidArgumentError, ZeroDivisionError):
             raise ShapeError(
-                f"a tensor of {volume} elements cannot take the shape {tuple(items)}", where=str(active().location())
+                f"a tensor of {volume} elements cannot take the shape {tuple(items)}",
+                where=str(active().location()),
+                needed="sizes whose product is that number, with at most one -1",
+                fix="give the sizes of one row, and -1 for the batch; ops.shape(x) has the sizes there are",
             ) from None
         if isinstance(volume, int) and isinstance(rest, int) and rest and volume % rest:
             raise ShapeError(
-                f"a tensor of {volume} elements cannot take the shape {tuple(items)}", where=str(active().location())
+                f"a tensor of {volume} elements cannot take the shape {tuple(items)}",
+                where=str(active().location()),
+                needed="sizes whose product is that number, with at most one -1",
+                fix="give the sizes of one row, and -1 for the batch; ops.shape(x) has the sizes there are",
             )
     return tuple(sizes)
 

@@ -14,7 +14,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import ir_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.ir.dims import Dim
+from kgraph.ir.dims import Dim, DimLike
 from kgraph.ir.graph import literal
 from kgraph.ops import math, nn, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, common, emit
@@ -34,7 +34,7 @@ def _padded(x: TracedTensor, pads: Pads, value: float = 0.0, interior: tuple[int
     return result
 
 
-def _depth_slice(x: TracedTensor, start: int, count: Any, stride: int) -> TracedTensor:
+def _depth_slice(x: TracedTensor, start: int, count: DimLike, stride: int) -> TracedTensor:
     """`count` images, `stride` apart, as one batch: [N, D, H, W, C] -> [N · count, H, W, C]."""
     batch, _, *rest = x.dims
     cut = shaping.get_item(x, (slice(None), slice(start, start + (count - 1) * stride + 1, stride)))
@@ -88,7 +88,9 @@ def conv_3d(
             got=f"input {x.shape}, kernel {k.shape}",
         )
     x = _padded(x, (pads[0], (0, 0), (0, 0)))
-    count = (_known_depth(x) - (window[0] - 1) * dilation[0] - 1) // stride[0] + 1
+    # With a stride of 1 the depth need not be known: the frames of a film, say.
+    depth = x.dims[1] if stride[0] == 1 else _known_depth(x)
+    count = (depth - (window[0] - 1) * dilation[0] - 1) // stride[0] + 1
     total: Any = None
     attrs = {
         "strides": stride[1:],

@@ -1,4 +1,6 @@
-"""Sizes of images: interpolation along rows and columns as products with constant matrices."""
+"""`ops.image`: sizes of images (interpolation along rows and columns as products with matrices), and the names of the
+modules that hold the other operations on images.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,36 @@ import numpy.typing as npt
 
 from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import is_float_dtype
-from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.ops import math, nn, shaping
-from kgraph.ops.convert import active, as_tensor, cast_to
+from kgraph.core.tensors import _NoValue
+from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.ops import math, nn
+from kgraph.ops.arranging import known_size
+from kgraph.ops.colour import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
+from kgraph.ops.convert import active, as_tensor, cast_to, normal_axis
 from kgraph.ops.convolution import along_axis
+from kgraph.ops.filtering import gaussian_blur, sobel_edges, ssim
+from kgraph.ops.patches import crop_images, extract_patches, extract_patches_3d, pad_images
+from kgraph.ops.warping import affine_transform, elastic_transform, map_coordinates, perspective_transform
 
-__all__ = ["INTERPOLATIONS", "affine_transform", "resize"]
+__all__ = [
+    "INTERPOLATIONS",
+    "affine_transform",
+    "crop_images",
+    "elastic_transform",
+    "extract_patches",
+    "extract_patches_3d",
+    "gaussian_blur",
+    "hsv_to_rgb",
+    "map_coordinates",
+    "pad_images",
+    "perspective_transform",
+    "resize",
+    "rgb_to_grayscale",
+    "rgb_to_hsv",
+    "scale_and_translate",
+    "sobel_edges",
+    "ssim",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -50,12 +76,19 @@ INTERPOLATIONS = ("nearest", *_KERNELS)
 
 def resize_matrix(size: int, target: int, interpolation: str, antialias: bool = False) -> npt.NDArray[np.float32]:
     """Weights f32[target, size] of the cells along an axis, with centres of cells at half a pixel."""
-    centres = (np.arange(target) + 0.5) * (size / target) - 0.5
-    cells = np.arange(size)
     if interpolation == "nearest":
         chosen = np.minimum(np.floor((np.arange(target) + 0.5) * (size / target)), size - 1)
-        return np.asarray(chosen[:, None] == cells[None], np.float32)
-    scale = max(size / target, 1.0) if antialias else 1.0
+        return np.asarray(chosen[:, None] == np.arange(size)[None], np.float32)
+    return _weights(size, target, size / target, 0.0, interpolation, antialias)
+
+
+def _weights(
+    size: int, target: int, step: float, shift: float, interpolation: str, antialias: bool
+) -> npt.NDArray[np.float32]:
+    """Weights f32[target, size]: output cell i lies `step` · (i + 1/2) - `shift` from the start of the axis."""
+    centres = (np.arange(target) + 0.5) * step - shift - 0.5
+    cells = np.arange(size)
+    scale = max(step, 1.0) if antialias else 1.0
     weights = _KERNELS[interpolation](np.abs(centres[:, None] - cells[None]) / scale)
     total = weights.sum(axis=1, keepdims=True)
     weights = np.where(np.abs(total) > 1000 * np.finfo(np.float32).eps, weights / np.where(total != 0, total, 1.0), 0.0)
@@ -97,102 +130,68 @@ def resize(
     return cast_to(math.round(y), x.dtype) if whole else y
 
 
-_FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
+# Names of jax.image besides those of `resize`.
+_METHODS = {
+    **{name: name for name in _KERNELS},
+    **{"linear": "bilinear", "trilinear": "bilinear", "cubic": "bicubic", "tricubic": "bicubic"},
+}
 
 
-def _fold(position: Any, size: int, mode: str) -> Any:
-    """Coordinates brought into [0, size - 1] as the fill mode says; float tensors in, float tensors out."""
-    last = float(size - 1)
-    if mode == "wrap":
-        return math.subtract(position, math.multiply(math.floor(math.divide(position, float(size))), float(size)))
-    if mode == "reflect":  # (d c b a | a b c d | d c b a)
-        period = 2.0 * size
-        shifted = math.add(position, 0.5)
-        inside = math.subtract(shifted, math.multiply(math.floor(math.divide(shifted, period)), period))
-        return math.subtract(math.minimum(inside, math.subtract(period, inside)), 0.5)
-    if mode == "mirror":  # (d c b | a b c d | c b a)
-        if size == 1:
-            return math.multiply(position, 0.0)
-        period = 2.0 * last
-        inside = math.subtract(position, math.multiply(math.floor(math.divide(position, period)), period))
-        return math.minimum(inside, math.subtract(period, inside))
-    return position
+def scale_and_translate(
+    images: Any,
+    output_shape: Any,
+    scale: Any,
+    translation: Any,
+    spatial_dims: Any,
+    method: str,
+    antialias: bool = True,
+) -> Any:
+    """Tensors scaled and then shifted along some axes, with interpolation.
+
+    Args:
+        images: tensor.
+        output_shape: sizes of the result.
+        scale: factor for each axis of `spatial_dims`, numbers.
+        translation: shift in cells of the result for each of these axes, numbers.
+        spatial_dims: the axes that change.
+        method: "linear", "cubic", "lanczos3" or "lanczos5" (also "bilinear", "trilinear", "bicubic", "tricubic").
+        antialias: widen the kernel where the tensor becomes smaller.
+
+    Raises:
+        InvalidArgumentError: an unknown method, or not one number for each axis.
+        ShapeError: an unknown size, or another axis would change its size.
+        UnsupportedError: scale or translation is a tensor of a model.
+    """
+    if method not in _METHODS:
+        raise InvalidArgumentError(f"scale_and_translate has no method {method!r}", needed=" or ".join(_METHODS))
+    if any(isinstance(x, _NoValue) for x in (scale, translation)):
+        raise UnsupportedError(
+            "scale_and_translate needs numbers as scale and translation", fix="use ops.image.affine_transform"
+        )
+    scales, shifts = ([float(v) for v in np.asarray(x).reshape(-1)] for x in (scale, translation))
+    axes = [int(axis) for axis in spatial_dims]
+    if not len(scales) == len(shifts) == len(axes):
+        raise InvalidArgumentError(
+            "scale_and_translate needs a scale and a translation for each of spatial_dims",
+            got=f"{len(scales)} and {len(shifts)} for {len(axes)} axes",
+        )
+    return _placed(images, tuple(output_shape), axes, scales, shifts, _METHODS[method], bool(antialias))
 
 
 @operation
-def affine_transform(
-    images: Any,
-    transform: Any,
-    interpolation: str = "bilinear",
-    fill_mode: str = "constant",
-    fill_value: float = 0.0,
-    data_format: str | None = None,
+def _placed(
+    images: Any, shape: Any, axes: list[int], scales: list[float], shifts: list[float], method: str, antialias: bool
 ) -> Any:
-    """Each image seen through an affine map: output (x, y) is input (a0 x + a1 y + a2, b0 x + b1 y + b2).
-
-    Args:
-        images: f32[N, H, W, C].
-        transform: f32[N, 8], rows (a0, a1, a2, b0, b1, b2, 0, 0).
-        interpolation: "nearest" or "bilinear".
-        fill_mode: what lies outside: "constant", "nearest", "wrap", "mirror" or "reflect".
-        fill_value: for "constant".
-        data_format: `"channels_last"` or `"channels_first"`.
-    """
-    if interpolation not in ("nearest", "bilinear") or fill_mode not in _FILL_MODES:
-        raise InvalidArgumentError(
-            f"affine_transform: interpolation {interpolation!r}, fill_mode {fill_mode!r}",
-            needed=f"nearest or bilinear; {' or '.join(_FILL_MODES)}",
+    y = nn._floating(images)
+    for axis, scale, shift in zip(axes, scales, shifts):
+        place = normal_axis(axis, len(y.dims))
+        size = known_size("scale_and_translate", y, place)
+        weights = _weights(size, int(shape[place]), 1.0 / scale, shift / scale, method, antialias)
+        y = along_axis(y, weights, place)
+    if len(shape) != len(y.dims) or any(d != n for d, n in zip(y.dims, shape) if isinstance(d, int)):
+        raise ShapeError(
+            "scale_and_translate changes the sizes of spatial_dims alone",
+            where=str(active().location()),
+            got=f"output_shape {shape} for a tensor that becomes {y.shape}",
         )
-    first = nn._channels_first(data_format)
-    x = nn._last(nn._floating(images), first)
-    batch, height, width, channels = x.dims
-    if not isinstance(height, int) or not isinstance(width, int):
-        raise ShapeError("affine_transform needs a known height and width", where=str(active().location()))
-    matrix = as_tensor(transform)
-    rows, columns = (
-        shaping.reshape(as_tensor(np.asarray(grid, "float32")), (1, height * width))
-        for grid in np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    )
-
-    def coefficient(i: int) -> Any:
-        return shaping.get_item(matrix, (slice(None), slice(i, i + 1)))
-
-    def source(i: int) -> Any:
-        return math.add(
-            math.add(math.multiply(coefficient(i), columns), math.multiply(coefficient(i + 1), rows)),
-            coefficient(i + 2),
-        )
-
-    across, down = source(0), source(3)
-    table = shaping.reshape(x, (batch * height * width, channels))
-    start = math.multiply(shaping.reshape(shaping.arange(batch), (batch, 1)), height * width)
-
-    def pick(row: Any, column: Any) -> Any:
-        """The cells at whole coordinates, which may lie outside."""
-        inside_row = math.clip(_fold(row, height, fill_mode), 0.0, float(height - 1))
-        inside_column = math.clip(_fold(column, width, fill_mode), 0.0, float(width - 1))
-        cell = cast_to(
-            math.add(math.multiply(math.round(inside_row), float(width)), math.round(inside_column)), "int32"
-        )
-        found = shaping.take(table, math.add(start, cell), axis=0)
-        if fill_mode != "constant":
-            return found
-        valid = math.logical_and(
-            math.logical_and(math.greater_equal(row, 0.0), math.less_equal(row, float(height - 1))),
-            math.logical_and(math.greater_equal(column, 0.0), math.less_equal(column, float(width - 1))),
-        )
-        return math.where(shaping.expand_dims(valid, -1), found, float(fill_value))
-
-    if interpolation == "nearest":
-        y = pick(math.round(down), math.round(across))
-    else:
-        top, left = math.floor(down), math.floor(across)
-        low, right = math.subtract(down, top), math.subtract(across, left)
-        y = None
-        for row, share_row in ((top, math.subtract(1.0, low)), (math.add(top, 1.0), low)):
-            for column, share in ((left, math.subtract(1.0, right)), (math.add(left, 1.0), right)):
-                weight = shaping.expand_dims(math.multiply(share_row, share), -1)
-                part = math.multiply(pick(row, column), weight)
-                y = part if y is None else math.add(y, part)
-    y = shaping.reshape(y, (batch, height, width, channels))
-    return shaping.moveaxis(y, -1, 1) if first else y
+    return y

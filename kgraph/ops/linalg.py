@@ -1,199 +1,212 @@
-"""Products: matmul, dot, tensordot, einsum.  All end in the IR's `matmul`."""
+"""`ops.linalg`: norms, distances and directional derivatives, and the names of the modules that solve and factor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from kgraph.core import tree
 from kgraph.core.dispatch import operation
+from kgraph.core.dtypes import is_float_dtype
+from kgraph.core.session import floatx
 from kgraph.core.tensors import TracedTensor
-from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.ir.dims import DimLike, Shape, shape_volume
-from kgraph.ir.ops.rules import broadcast_shapes
-from kgraph.ops import math, reduction, shaping
-from kgraph.ops.convert import active, as_tensor, common, emit, must_equal, normal_axis, same_sizes
+from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.ir.builder import Builder
+from kgraph.ir.graph import Value
+from kgraph.ir.passes.autodiff import backpropagate
+from kgraph.ops import math, nn, reduction, shaping
+from kgraph.ops.convert import active, as_tensor, cast_to, common, normal_axis
+from kgraph.ops.factoring import eig, eigh, lstsq, lu_factor, matrix_rank, pinv, qr, svd
+from kgraph.ops.on_arrays import FloatArray, float_array, with_arrays
+from kgraph.ops.solving import cholesky, cholesky_inverse, det, inv, logdet, slogdet, solve, solve_triangular
 
 __all__ = [
-    "dot",
-    "einsum",
-    "matmul",
-    "outer",
-    "tensordot",
+    "cdist",
+    "cholesky",
+    "cholesky_inverse",
+    "det",
+    "eig",
+    "eigh",
+    "inv",
+    "jvp",
+    "logdet",
+    "lstsq",
+    "lu_factor",
+    "matrix_rank",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
 ]
 
 
-def _pair(x1: Any, x2: Any) -> tuple[TracedTensor, TracedTensor]:
-    left, right = (as_tensor(x) for x in common(as_tensor(x1), as_tensor(x2)))
-    return left, right
+# -- norms and distances --------------------------------------------------------------------------------------------
+def _norm_array(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> FloatArray:
+    array = float_array(x)
+    try:
+        return np.asarray(np.linalg.norm(array, ord, _axes(axis), keepdims), array.dtype)
+    except ValueError as error:
+        raise InvalidArgumentError(f"norm: {error}", got=f"ord={ord!r}, axis={axis!r}, shape {array.shape}") from None
 
 
-def _check_inner(name: str, a: TracedTensor, b: TracedTensor, inner_a: DimLike, inner_b: DimLike) -> None:
-    must_equal([inner_a, inner_b])
-    if inner_a != inner_b:
-        raise ShapeError(
-            f"{name} cannot multiply shapes {a.shape} and {b.shape}",
-            where=str(active().location()),
-            got=f"inner sizes {inner_a} and {inner_b}",
-            needed="equal inner sizes",
+def _axes(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _vector_norm(x: TracedTensor, ord: Any, axis: Any, keepdims: bool) -> Any:
+    size = math.abs(x)
+    if ord is None or ord == 2:
+        return math.sqrt(reduction.sum(math.square(x), axis=axis, keepdims=keepdims))
+    if ord == np.inf:
+        return reduction.max(size, axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return reduction.min(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return reduction.sum(math.cast(math.not_equal(x, 0.0), x.dtype), axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return reduction.sum(size, axis=axis, keepdims=keepdims)
+    if isinstance(ord, str):
+        raise InvalidArgumentError(f"norm: ord {ord!r} is for matrices", needed="a number, or two axes")
+    return math.power(reduction.sum(math.power(size, float(ord)), axis=axis, keepdims=keepdims), 1.0 / float(ord))
+
+
+def _matrix_norm(x: TracedTensor, ord: Any, axes: Sequence[int], keepdims: bool) -> Any:
+    rows, columns = (normal_axis(axis, len(x.dims)) for axis in axes)
+    if ord in (2, -2, "nuc"):
+        raise UnsupportedError(
+            f"norm with ord={ord!r} needs singular values, which a model cannot compute",
+            fix="use the Frobenius norm, ord='fro'",
         )
-
-
-@operation
-def matmul(x1: Any, x2: Any) -> Any:
-    """Matrix product over the last two axes, with NumPy's rules for vectors and for broadcasting the leading axes."""
-    a, b = _pair(x1, x2)
-    rank_a, rank_b = len(a.dims), len(b.dims)
-    if not rank_a or not rank_b:
-        raise ShapeError(
-            "matmul needs tensors of rank 1 or more", where=str(active().location()), got=f"{a.shape}, {b.shape}"
+    if ord not in (1, -1, np.inf, -np.inf):
+        raise InvalidArgumentError(
+            f"norm: ord {ord!r} of matrices", needed="None, 'fro', 'nuc', 1, -1, 2, -2, inf, -inf"
         )
-    _check_inner("matmul", a, b, a.dims[-1], b.dims[-2] if rank_b > 1 else b.dims[0])
-    if rank_a == 1:
-        product = matmul(shaping.expand_dims(a, 0), b if rank_b > 1 else shaping.expand_dims(b, 1))
-        return shaping.reshape(product, (*b.dims[:-2], *b.dims[-1:]) if rank_b > 1 else ())
-    if rank_b == 1:
-        return shaping.reshape(matmul(a, shaping.expand_dims(b, 1)), a.dims[:-1])
-    if rank_b == 2:
-        if rank_a == 2:
-            return emit("matmul", a, b)
-        # One large product instead of many small ones.
-        rows = shaping.reshape(a, (shape_volume(a.dims[:-1]), a.dims[-1]))
-        return shaping.reshape(emit("matmul", rows, b), (*a.dims[:-1], b.dims[-1]))
-    same_sizes([a.dims[:-2], b.dims[:-2]])
-    lead = broadcast_shapes("matmul", [a.dims[:-2], b.dims[:-2]])
-    a = shaping.broadcast_to(a, (*lead, *a.dims[-2:]))
-    b = shaping.broadcast_to(b, (*lead, *b.dims[-2:]))
-    return emit("matmul", a, b)
+    summed, kept = (rows, columns) if ord in (1, -1) else (columns, rows)
+    total = reduction.sum(math.abs(x), axis=summed, keepdims=True)
+    extreme = reduction.max if ord > 0 else reduction.min
+    result = extreme(total, axis=kept, keepdims=True)
+    return result if keepdims else shaping.squeeze(result, (rows, columns))
 
 
-@operation
-def dot(x1: Any, x2: Any) -> Any:
-    """The last axis of x1 with the last but one (or only) axis of x2, as `numpy.dot`."""
-    a, b = _pair(x1, x2)
-    if not a.dims or not b.dims:
-        return math.multiply(a, b)
-    if len(b.dims) <= 2:
-        return matmul(a, b)
-    return tensordot(a, b, axes=[[-1], [-2]])
+@with_arrays(_norm_array)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Norm of vectors or matrices, as `numpy.linalg.norm`.
 
+    Args:
+        x: tensor.
+        ord: None (root of the sum of squares), a number, inf, -inf, "fro" or "nuc".
+        axis: one axis for vectors, two for matrices; None takes all elements.
+        keepdims: keep the axes with size 1.
 
-@operation
-def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
-    """Sum of products over pairs of axes: a number (last of x1 with first of x2) or two lists."""
-    a, b = _pair(x1, x2)
-    rank_a, rank_b = len(a.dims), len(b.dims)
-    if isinstance(axes, int):
-        left, right = list(range(rank_a - axes, rank_a)), list(range(axes))
-    else:
-        left, right = ([one] if isinstance(one, int) else list(one) for one in axes)
-        left, right = [normal_axis(i, rank_a) for i in left], [normal_axis(i, rank_b) for i in right]
-    if len(left) != len(right):
-        raise InvalidArgumentError("tensordot needs as many axes of one tensor as of the other", got=str(axes))
-    for i, j in zip(left, right):
-        _check_inner("tensordot", a, b, a.dims[i], b.dims[j])
-    free_a = [i for i in range(rank_a) if i not in left]
-    free_b = [j for j in range(rank_b) if j not in right]
-    inner = shape_volume(tuple(a.dims[i] for i in left))
-    keep_a, keep_b = tuple(a.dims[i] for i in free_a), tuple(b.dims[j] for j in free_b)
-    rows = shaping.reshape(shaping.transpose(a, [*free_a, *left]), (shape_volume(keep_a), inner))
-    columns = shaping.reshape(shaping.transpose(b, [*right, *free_b]), (inner, shape_volume(keep_b)))
-    return shaping.reshape(emit("matmul", rows, columns), (*keep_a, *keep_b))
-
-
-@operation
-def outer(x1: Any, x2: Any) -> Any:
-    """Every product of an element of x1 and one of x2."""
-    return math.multiply(shaping.reshape(x1, (-1, 1)), shaping.reshape(x2, (1, -1)))
-
-
-@operation
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Sum of products by labels, e.g. `"bqd,bkd->bqk"`, `"...i,ij->...j"`.
-
-    Several operands are taken from left to right.  A label may not occur twice in one operand.
+    Raises:
+        InvalidArgumentError: an ord that does not go with the axes.
+        UnsupportedError: in a model: an ord that needs singular values (2, -2 or "nuc" of matrices).
     """
-    tensors = [as_tensor(x) for x in common(*[as_tensor(x) for x in operands])]
-    terms, output = _labels(subscripts, [len(t.dims) for t in tensors])
-    _merge_labels(terms, tensors)
-    while len(tensors) > 1:
-        later = set(output).union(*terms[2:])
-        term = [x for x in dict.fromkeys([*terms[0], *terms[1]]) if x in later]
-        product, term = _einsum_pair(terms[0], tensors[0], terms[1], tensors[1], term)
-        terms, tensors = [term, *terms[2:]], [product, *tensors[2:]]
-    term, tensor = _sum_away(terms[0], tensors[0], set(output))
-    return shaping.transpose(tensor, [term.index(x) for x in output])
+    tensor = nn._floating(x)
+    rank = len(tensor.dims)
+    axes = _axes(axis)
+    if ord is None or (ord == "fro" and (rank == 2 if axes is None else isinstance(axes, tuple) and len(axes) == 2)):
+        return _vector_norm(tensor, None, axes, keepdims)
+    if axes is None and rank not in (1, 2):
+        raise InvalidArgumentError("norm with ord needs an axis for tensors of this rank", got=str(tensor.shape))
+    places = tuple(range(rank)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    if len(places) == 1:
+        return _vector_norm(tensor, ord, places[0], keepdims)
+    if len(places) != 2:
+        raise InvalidArgumentError("norm takes one axis or two", got=f"axis={axis!r}")
+    return _matrix_norm(tensor, ord, places, keepdims)
 
 
-def _merge_labels(terms: list[list[str]], tensors: list[TracedTensor]) -> None:
-    sizes: dict[str, DimLike] = {}
-    for term, tensor in zip(terms, tensors):
-        for label, size in zip(term, tensor.dims):
-            must_equal([sizes.get(label, size), size])
-            if sizes.setdefault(label, size) != size:
-                raise ShapeError(
-                    f"einsum: label {label!r} has sizes {sizes[label]} and {size}", where=str(active().location())
-                )
+@operation
+def cdist(x: Any, y: Any) -> Any:
+    """Euclidean distance of each row of x to each row of y: f[*S, M, D], f[*S, N, D] -> f[*S, M, N].
+
+    The derivative at distance 0 is 0.
+
+    Raises:
+        ShapeError: a rank below 2, or rows of different lengths.
+    """
+    a, b = (as_tensor(t) for t in common(as_tensor(x), as_tensor(y), floating=True))
+    if len(a.dims) < 2 or len(b.dims) < 2 or a.dims[-1] != b.dims[-1]:
+        raise ShapeError(
+            "cdist needs two tensors of rows of one length",
+            where=str(active().location()),
+            got=f"{a.shape} and {b.shape}",
+            needed="(..., m, d) and (..., n, d)",
+        )
+    difference = math.subtract(shaping.expand_dims(a, -2), shaping.expand_dims(b, -3))
+    squared = reduction.sum(math.square(difference), axis=-1)
+    apart = math.greater(squared, 0.0)
+    return math.where(apart, math.sqrt(math.where(apart, squared, 1.0)), 0.0)
 
 
-def _labels(subscripts: str, ranks: list[int]) -> tuple[list[list[str]], list[str]]:
-    """Labels of each operand and of the result; `...` becomes labels `0`, `1`, ... counted from the right."""
-    text = subscripts.replace(" ", "")
-    left, arrow, right = text.partition("->")
-    parts = left.split(",")
-    if len(parts) != len(ranks):
-        raise InvalidArgumentError(f"einsum {subscripts!r} names {len(parts)} operands", got=f"{len(ranks)} operands")
-    terms: list[list[str]] = []
-    widest: list[str] = []
-    for part, rank in zip(parts, ranks):
-        before, dots, after = part.partition("...")
-        count = rank - len(before) - len(after)
-        if count < 0 or (count and not dots):
-            raise ShapeError(
-                f"einsum {subscripts!r}: {part!r} does not fit a tensor of rank {rank}", where=str(active().location())
-            )
-        extra = [str(i) for i in reversed(range(count))]
-        widest = max(widest, extra, key=len)
-        term = [*before, *extra, *after]
-        if len(set(term)) != len(term):
-            raise InvalidArgumentError(
-                f"einsum {subscripts!r}: a label occurs twice in {part!r}", fix="take the diagonal first"
-            )
-        terms.append(term)
-    if arrow:
-        before, dots, after = right.partition("...")
-        return terms, [*before, *(widest if dots else []), *after]
-    every = [label for term in terms for label in term]
-    return terms, [*widest, *sorted(x for x in set(every) if every.count(x) == 1 and not x.isdigit())]
+# -- directional derivatives ----------------------------------------------------------------------------------------
+def pull_back(
+    outputs: Sequence[TracedTensor], cotangents: Sequence[Any], inputs: Sequence[TracedTensor]
+) -> list[TracedTensor | None]:
+    """The gradient of sum(output · cotangent) for each input, appended to the trace; None where it does not depend."""
+    trace = active()
+    seeds: dict[Value, Value] = {}
+    builder = Builder(trace.graph)
+    builder.loc = trace.location()
+    for output, cotangent in zip(outputs, cotangents):
+        seed = cast_to(as_tensor(cotangent), output.dtype).value
+        seeds[output.value] = builder.op("add", seeds[output.value], seed) if output.value in seeds else seed
+    found = backpropagate(builder, list(trace.graph.nodes), seeds, [x.value for x in inputs])
+    return [None if value is None else trace.tensor(value) for value in found]
 
 
-def _sum_away(term: list[str], tensor: TracedTensor, keep: set[str]) -> tuple[list[str], TracedTensor]:
-    gone = [i for i, label in enumerate(term) if label not in keep]
-    if gone:
-        tensor = reduction.sum(tensor, axis=gone)
-    return [label for label in term if label in keep], tensor
+@operation
+def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """The values of `fun` at `primals`, and how they change along `tangents` (Jacobian times vector).
+
+    Args:
+        fun: function of tensors, returning floating-point tensors.
+        primals: its arguments, a list or tuple of tensors.
+        tangents: a direction for each argument.
+        has_aux: `fun` returns a pair (values, other), and only the values are differentiated.
+
+    Returns:
+        (values, derivatives), and `other` with `has_aux`.
+
+    Raises:
+        InvalidArgumentError: not one tangent for each argument.
+
+    The derivative backwards is linear in what is pulled back, so its own derivative is the one forwards (J. Townsend,
+    "A new trick for calculating Jacobian vector products", 2017).
+    """
+    if (
+        not isinstance(primals, (list, tuple))
+        or not isinstance(tangents, (list, tuple))
+        or len(primals) != len(tangents)
+    ):
+        raise InvalidArgumentError(
+            "jvp needs a list of arguments and one tangent for each",
+            got=f"primals {type(primals).__name__}, tangents {type(tangents).__name__}",
+        )
+    inputs = [_alone(x) for x in primals]
+    result = fun(*inputs)
+    values, other = result if has_aux else (result, None)
+    outputs = [as_tensor(y) for y in tree.flatten(values)]
+    # The value does not matter: the gradient is linear in it.
+    probes = [shaping.zeros_like(y) for y in outputs]
+    pulled = pull_back(outputs, probes, inputs)
+    known = [(grad, as_tensor(t, x.dtype)) for grad, x, t in zip(pulled, inputs, tangents) if grad is not None]
+    grads, directions = [grad for grad, _ in known], [t for _, t in known]
+    forwards = pull_back(grads, directions, probes)
+    changes = [shaping.zeros_like(y) if change is None else change for y, change in zip(outputs, forwards)]
+    derivative = tree.pack_like(values, changes)
+    return (values, derivative, other) if has_aux else (values, derivative)
 
 
-def _einsum_pair(
-    term_a: list[str], a: TracedTensor, term_b: list[str], b: TracedTensor, output: list[str]
-) -> tuple[TracedTensor, list[str]]:
-    """Product of two operands; returns it with its labels (in the order that needs no last transpose)."""
-    keep = set(output)
-    term_a, a = _sum_away(term_a, a, keep | set(term_b))
-    term_b, b = _sum_away(term_b, b, keep | set(term_a))
-    sizes: dict[str, DimLike] = {**dict(zip(term_a, a.dims)), **dict(zip(term_b, b.dims))}
-    batch = [x for x in term_a if x in term_b and x in keep]
-    inner = [x for x in term_a if x in term_b and x not in keep]
-    rows = [x for x in term_a if x not in term_b]
-    columns = [x for x in term_b if x not in term_a]
-
-    def arranged(term: list[str], tensor: TracedTensor, groups: Sequence[list[str]]) -> TracedTensor:
-        moved = shaping.transpose(tensor, [term.index(x) for group in groups for x in group])
-        target: Shape = tuple(sizes[x] for x in groups[0])
-        for group in groups[1:]:
-            target = (*target, shape_volume(tuple(sizes[x] for x in group)))
-        result: TracedTensor = shaping.reshape(moved, target)
-        return result
-
-    product = emit("matmul", arranged(term_a, a, [batch, rows, inner]), arranged(term_b, b, [batch, inner, columns]))
-    labels = [*batch, *rows, *columns]
-    return shaping.reshape(product, tuple(sizes[x] for x in labels)), labels
+def _alone(x: Any) -> TracedTensor:
+    """`x` as a floating-point tensor with a value of its own, so that equal arguments are told apart."""
+    tensor = as_tensor(x)
+    tensor = tensor if is_float_dtype(tensor.dtype) else cast_to(tensor, floatx())
+    alone: TracedTensor = math.add(tensor, shaping.zeros_like(tensor))
+    return alone

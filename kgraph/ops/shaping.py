@@ -44,7 +44,6 @@ __all__ = [
     "full_like",
     "get_item",
     "identity",
-    "linspace",
     "moveaxis",
     "ndim",
     "one_hot",
@@ -177,12 +176,6 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     values = np.arange(start, stop, step)
     name = standardize_dtype(dtype) if dtype is not None else floatx() if values.dtype.kind == "f" else "int32"
     return emit("constant", value=values.astype(name))
-
-
-@operation
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
-    """`num` evenly spaced numbers."""
-    return emit("constant", value=np.linspace(start, stop, num, endpoint).astype(standardize_dtype(dtype)))
 
 
 @operation
@@ -397,6 +390,8 @@ def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
                 "concatenate needs tensors of one rank",
                 where=str(active().location()),
                 got=", ".join(str(t.shape) for t in tensors),
+                needed="as many axes in each",
+                fix="add the missing ones with ops.expand_dims or ops.reshape, or use ops.stack",
             )
     place = normal_axis(axis, rank)
     for other in range(rank):

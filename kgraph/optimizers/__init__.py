@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from kgraph.errors import InvalidArgumentError, UnsupportedError
+from kgraph.errors import InvalidArgumentError
+from kgraph.keras_paths import child, missing
 from kgraph.optimizers import schedules
 from kgraph.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from kgraph.optimizers.loss_scale import LossScaleOptimizer
+from kgraph.optimizers.multi import MultiOptimizer, OptimizerMap
 from kgraph.optimizers.optimizer import Optimizer
 from kgraph.optimizers.scaled import Adafactor, Ftrl, Lamb, Muon, ScheduleFreeAdamW
 from kgraph.registry import Registry, serialize
@@ -39,27 +41,17 @@ __all__ = [
     "serialize",
 ]
 
+
+def __getattr__(name: str) -> Any:
+    found = None if name[:2] == "__" else child(__name__, name)
+    if found is None:
+        raise missing(__name__, name, __all__)
+    return found
+
+
 _REGISTRY = Registry("optimizer", fold=True)
 _REGISTRY.add_all((SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion), {})
-_REGISTRY.add_all((Ftrl, Lamb, Adafactor, Muon, ScheduleFreeAdamW, LossScaleOptimizer), {})
-
-
-class MultiOptimizer:
-    """Not there: several optimizers for the weights of one model.
-
-    Raises:
-        UnsupportedError: always.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise UnsupportedError(
-            f"{type(self).__name__} is not supported: one optimizer moves all weights of a model",
-            fix="compile with one optimizer; freeze layers with trainable=False between two fits",
-        )
-
-
-class OptimizerMap(MultiOptimizer):
-    """Not there, see `MultiOptimizer`."""
+_REGISTRY.add_all((Ftrl, Lamb, Adafactor, Muon, ScheduleFreeAdamW, LossScaleOptimizer, MultiOptimizer), {})
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -291,6 +291,24 @@ class Optimizer:
         variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
         if not self.built:
             self.build(variables)
+        pairs = self._checked_pairs(grads, variables)
+        gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
+        if self.loss_scale_factor is not None:
+            gradients = [gradient / self.loss_scale_factor for gradient in gradients]
+        if self.gradient_accumulation_steps:
+            self._accumulate(gradients, variables)
+        else:
+            self._move(gradients, variables)
+        if self.use_ema:
+            self._average()
+        for variable in variables:
+            constraint: Callable[[Any], Any] | None = variable.constraint
+            if constraint is not None:
+                variable.assign(constraint(ops.convert_to_tensor(variable)))
+        self._iterations.assign(ops.add(self._iterations, 1))
+
+    def _checked_pairs(self, grads: Sequence[Any], variables: Sequence[Variable]) -> list[tuple[Any, Variable]]:
+        """(gradient, weight) where a gradient flows; errors as of `apply`."""
         if len(grads) != len(variables):
             raise InvalidArgumentError(
                 f"{self.name}: the gradients do not match the weights",
@@ -309,20 +327,7 @@ class Optimizer:
                 f"{self.name}: no weight has a gradient",
                 fix="check that the loss depends on the outputs and that the layers are trainable",
             )
-        gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
-        if self.loss_scale_factor is not None:
-            gradients = [gradient / self.loss_scale_factor for gradient in gradients]
-        if self.gradient_accumulation_steps:
-            self._accumulate(gradients, variables)
-        else:
-            self._move(gradients, variables)
-        if self.use_ema:
-            self._average()
-        for variable in variables:
-            constraint: Callable[[Any], Any] | None = variable.constraint
-            if constraint is not None:
-                variable.assign(constraint(ops.convert_to_tensor(variable)))
-        self._iterations.assign(ops.add(self._iterations, 1))
+        return pairs
 
     def _move(self, gradients: list[Any], variables: Sequence[Variable]) -> None:
         """Clip, decay and update."""

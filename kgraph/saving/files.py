@@ -21,7 +21,7 @@ def _format(path: Path) -> str:
     name = path.name.lower()
     if name.endswith(".weights.h5"):
         return "weights"
-    return {".keras": "keras", ".h5": "h5", ".hdf5": "h5"}.get(path.suffix.lower(), "")
+    return {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".safetensors": "safetensors"}.get(path.suffix.lower(), "")
 
 
 def _unknown(path: Path, what: str, endings: str) -> InvalidArgumentError:
@@ -29,8 +29,21 @@ def _unknown(path: Path, what: str, endings: str) -> InvalidArgumentError:
         f"{what}: the end of the file's name says its format, and {path.suffix or 'none'!r} is unknown",
         got=f"filepath={path}",
         needed=endings,
-        fix=f"write {path.stem}.keras",
+        fix=_FIXES.get(path.suffix.lower(), "") if what.startswith("load") else f"write {path.stem}.keras",
     )
+
+
+# What other programs keep models and weights in.
+_FIXES = {
+    ".npz": "write .weights.h5 or .safetensors; arrays of numpy.load go into a model with model.set_weights(list)",
+    ".npy": "arrays of numpy.load go into a model with model.set_weights(list)",
+    ".pb": "save it as .keras with the program that made it",
+    ".onnx": "save it as .keras with the program that made it",
+    ".pt": "save the weights as .safetensors with the program that made them",
+    ".pth": "save the weights as .safetensors with the program that made them",
+    ".ckpt": "save it as .weights.h5 with the program that made it",
+    ".index": "save it as .weights.h5 with the program that made it",
+}
 
 
 def save_model(
@@ -65,6 +78,12 @@ def save_model(
     if kind == "weights":
         raise InvalidArgumentError(
             "names that end in .weights.h5 are for weights", got=path.name, fix="call save_weights(), or save as .keras"
+        )
+    if kind == "safetensors":
+        raise InvalidArgumentError(
+            "names that end in .safetensors are for weights",
+            got=path.name,
+            fix="call save_weights(), or save as .keras",
         )
     if not kind and save_format in ("h5", "keras"):
         kind = str(save_format)
@@ -112,6 +131,10 @@ def load_model(
         raise _unknown(path, "load_model()", "a .keras or .h5 file")
     with custom_object_scope(custom_objects), safe_mode_scope(safe_mode):
         try:
+            if kind == "safetensors":
+                from kgraph.saving.named_weights import load_safetensors_model
+
+                return load_safetensors_model(path)
             if kind == "keras":
                 from kgraph.saving.archive import load_archive
 
@@ -136,13 +159,13 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 def load_weights(
     model: Model, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any
 ) -> None:
-    """Read weights into a model: `.weights.h5`, the weights of a `.keras` archive, or an `.h5` file of Keras 2.
+    """Read weights into a model: `.weights.h5`, `.safetensors`, the weights of a `.keras` archive, `.h5` of Keras 2.
 
     Args:
         model: a built model.
         filepath: the file.
         skip_mismatch: leave weights alone that the file does not fit.
-        by_name: find layers by their names (`.h5` of Keras 2 only).
+        by_name: find layers (`.h5` of Keras 2) or weights (`.safetensors`) by their names, leave the others alone.
         kwargs: none.
 
     Raises:
@@ -154,12 +177,12 @@ def load_weights(
     path = Path(filepath)
     kind = _format(path)
     if not kind:
-        raise _unknown(path, "load_weights()", ".weights.h5, .h5, .hdf5 or .keras")
-    if by_name and kind != "h5":
+        raise _unknown(path, "load_weights()", ".weights.h5, .safetensors, .h5, .hdf5 or .keras")
+    if by_name and kind not in ("h5", "safetensors"):
         raise InvalidArgumentError(
             "by_name=True needs a file that keeps the names of layers",
             got=path.name,
-            needed="an .h5 file in the form of Keras 2",
+            needed="a .safetensors file, or an .h5 file in the form of Keras 2",
         )
     existing(path)
     if not model.built:
@@ -170,6 +193,10 @@ def load_weights(
         from kgraph.saving.archive import load_archive_weights
 
         load_archive_weights(model, path, skip_mismatch)
+    elif kind == "safetensors":
+        from kgraph.saving.named_weights import load_safetensors_weights
+
+        load_safetensors_weights(model, path, skip_mismatch, by_name)
     elif kind == "h5":
         from kgraph.saving.legacy_h5 import load_h5_weights
 
@@ -193,11 +220,13 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         UnknownNameError: a class is not known.
     """
     from kgraph.saving.legacy_config import modern
+    from kgraph.saving.limits import check_description
 
     try:
         config = json.loads(json_string)
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidArgumentError(f"model_from_json: the text is no JSON: {error}") from None
+    check_description(config, "the text")
     if not isinstance(config, Mapping):
         raise InvalidArgumentError("model_from_json: the text describes no model", got=str(json_string)[:80])
     try:

@@ -18,7 +18,6 @@ from kgraph.core.node import origin
 from kgraph.core.operation import Operation
 from kgraph.core.tensors import SymbolicTensor
 from kgraph.errors import FileError, InvalidArgumentError
-from kgraph.models.graph import FunctionGraph
 from kgraph.models.model import Functional, Model
 from kgraph.models.sequential import Sequential
 from kgraph.saving.objects import _object, _tensor_config, serialize_keras_object
@@ -45,10 +44,20 @@ def is_functional(model: Model) -> bool:
     return given or kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
+# In the entry of a layer: which of its outputs, [call, output], were given to `model.add_loss`.  Keras passes it by.
+LOSSES = "kgraph_add_loss"
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------
 def sequential_config(model: Sequential) -> dict[str, Any]:
     """The configuration of a row of layers, its input first when the shape is known."""
     layers: list[dict[str, Any]] = []
+    if model._symbolic_losses:
+        warnings.warn(
+            f"losses added to the Sequential {model.name!r} with add_loss(tensor) are not kept in its file; "
+            "make it a Model(inputs, outputs) to keep them",
+            stacklevel=4,
+        )
     config: dict[str, Any] = {"name": model.name, "trainable": model.trainable}
     config["dtype"] = serialize_keras_object(model.dtype_policy)
     first = origin(model._chain[0]) if model._chain else None
@@ -74,14 +83,9 @@ class _Writer:
     def __init__(self, model: Model) -> None:
         assert model._graph is not None
         graph = model._graph
-        if model._symbolic_losses:
-            inputs, outputs = model._symbolic or (None, None)
-            graph = FunctionGraph(inputs, outputs, model.name)
-            warnings.warn(
-                f"losses added to model {model.name!r} with add_loss(tensor) are not part of its configuration",
-                stacklevel=4,
-            )
         self.graph = graph
+        self.losses = {id(tensor) for tensor in model._symbolic_losses}
+        self.outputs_struct = model._symbolic[1] if model._symbolic is not None else graph.outputs_struct
         self.own = {id(node) for node in graph.nodes}
         self.inputs: dict[int, str] = {}  # inputs from the middle of another model
         self.cut: list[dict[str, Any]] = []
@@ -133,7 +137,17 @@ class _Writer:
         else:
             description = _stripped(serialize_keras_object(operation))
             nodes += [{"args": self.argument(list(n.args)), "kwargs": self.argument(n.kwargs)} for n in calls]
-        return {**description, "name": operation.name, "inbound_nodes": nodes}
+        entry = {**description, "name": operation.name, "inbound_nodes": nodes}
+        if self.losses:
+            ends = [
+                [index, position]
+                for index, node in enumerate(calls)
+                for position, tensor in enumerate(node.output_tensors)
+                if id(tensor) in self.losses
+            ]
+            if ends:
+                entry[LOSSES] = ends
+        return entry
 
 
 def functional_config(model: Model) -> dict[str, Any]:
@@ -146,7 +160,7 @@ def functional_config(model: Model) -> dict[str, Any]:
         "trainable": model.trainable,
         "layers": layers,
         "input_layers": _ends(graph.inputs_struct, writer),
-        "output_layers": _ends(graph.outputs_struct, writer),
+        "output_layers": _ends(writer.outputs_struct, writer),
     }
 
 
@@ -184,6 +198,12 @@ def sequential_from_config(cls: type[Sequential], config: Any) -> Sequential:
     return model
 
 
+def _pair(value: Any) -> tuple[Any, Any]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise FileError("a loss in the configuration cannot be read", got=repr(value)[:200])
+    return value[0], value[1]
+
+
 class _NotYet(Exception):
     """A call needs the output of one that was not made yet."""
 
@@ -195,6 +215,7 @@ class _Reader:
         self.made: dict[str, Any] = {}
         self.outputs: dict[str, list[list[SymbolicTensor]]] = {}
         self.waiting: list[tuple[str, list[Any]]] = []
+        self.losses: list[tuple[str, Any, Any]] = []
         self.old = False
         for data in layers:
             if not isinstance(data, Mapping) or "class_name" not in data:
@@ -211,6 +232,7 @@ class _Reader:
             else:
                 raise FileError("a layer in the configuration is none", got=repr(data)[:200])
             self.made[name] = layer
+            self.losses += [(name, *_pair(end)) for end in data.get(LOSSES) or ()]
             nodes = data.get("inbound_nodes") or []
             if nodes and isinstance(nodes[0], str):  # a legacy node: one list of names
                 nodes = [[[node, 0, 0] for node in nodes]]
@@ -315,11 +337,15 @@ class _Reader:
                 index = self._old_index(name, index)
             elif isinstance(self.made.get(name), Functional):
                 index -= 1
-            try:
-                return self.tensor(name, index, position)
-            except _NotYet:
-                raise FileError(f"the configuration's {what} name a call that is not there", got=repr(name)) from None
+            return self.made_tensor(name, index, position, what)
         return [self.ends(item, what) for item in structure]
+
+    def made_tensor(self, name: Any, index: Any, position: Any, what: str = "losses") -> SymbolicTensor:
+        """`tensor`, when all calls were made."""
+        try:
+            return self.tensor(name, index, position)
+        except _NotYet:
+            raise FileError(f"the configuration's {what} name a call that is not there", got=repr(name)) from None
 
 
 def functional_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model:
@@ -347,4 +373,6 @@ def functional_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model
         model.trainable = False
     if not isinstance(model, Model):
         raise InvalidArgumentError(f"{cls.__name__}(inputs=..., outputs=...) made no model")
+    if reader.losses:
+        model.add_loss([reader.made_tensor(*place) for place in reader.losses])
     return model

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kgraph.errors import FileError, UnsupportedError
+from kgraph.errors import FileError
+from kgraph.saving.keras1_config import keras1_layer
 
 __all__ = ["legacy", "modern"]
 
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")
 _MODELS = ("Model", "Functional", "Network")
-# Other names of classes: CuDNN layers have the weights of their kin in another order.
-_REFUSED = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+# CuDNN's layers computed one thing only; their weights are in another order, see `legacy_weights`.
+_CUDNN = {
+    "CuDNNLSTM": ("LSTM", {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}),
+    "CuDNNGRU": ("GRU", {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}),
+}
 
 
 def modern(config: Any, version: str = "") -> Any:
@@ -42,12 +46,14 @@ def modern(config: Any, version: str = "") -> Any:
         kept = dict(inner) if isinstance(inner, dict) else {}
         result["config"] = {**kept, "layers": [modern(layer, version) for layer in layers]}
     elif isinstance(inner, dict):
-        if name in _REFUSED:
-            raise UnsupportedError(
-                f"the file holds a {name} layer, which ran on one kind of machine only",
-                fix=f"make the model with {_REFUSED[name]} and copy its weights",
-            )
-        result["config"] = _layer(str(name), dict(inner), version, old)
+        inner = dict(inner)
+        if name in _CUDNN:
+            name, settings = _CUDNN[name]
+            inner.update(settings)
+        if version.startswith("1"):
+            name, inner = keras1_layer(str(name), inner)
+        result["class_name"] = name
+        result["config"] = _layer(str(name), inner, version, old)
     return result
 
 
@@ -118,7 +124,7 @@ def legacy(description: Any) -> Any:
         return description  # Keras finds operations by their module only
     inner = description.get("config")
     result = {"class_name": description["class_name"], "config": inner}
-    for key in ("name", "inbound_nodes"):
+    for key in ("name", "inbound_nodes", "kgraph_add_loss"):
         if key in description:
             result[key] = description[key]
     if isinstance(inner, dict) and isinstance(inner.get("layers"), list):

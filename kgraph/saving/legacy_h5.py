@@ -16,9 +16,11 @@ from kgraph.errors import DataError, FileError, InvalidArgumentError, KGraphErro
 from kgraph.models.model import Model
 from kgraph.saving.compiling import restore_optimizer, restore_resume_values, resume_values
 from kgraph.saving.legacy_config import legacy, modern
+from kgraph.saving.legacy_weights import Era, todays_form
+from kgraph.saving.limits import check_description, stored_elements, weight_limit
 from kgraph.saving.objects import deserialize_keras_object, serialize_keras_object
 from kgraph.saving.safety import atomic_file, child_group, open_hdf5, read_array, stored_array
-from kgraph.saving.state import Found, largest_array, read_list, write_list
+from kgraph.saving.state import Found, largest_array, layers_in_order, read_list, write_list
 
 __all__ = ["load_h5", "load_h5_weights", "read_h5_config", "save_h5", "save_h5_weights"]
 
@@ -107,7 +109,11 @@ def _loss_name(value: Any) -> Any:
 
 
 def _write_layers(group: Any, model: Model) -> None:
-    layers = model._graph.layers if model._graph is not None and type(model).__name__ != "Sequential" else model.layers
+    layers = model.layers
+    if model._symbolic_losses:
+        layers = layers_in_order(model)
+    elif model._graph is not None and type(model).__name__ != "Sequential":
+        layers = model._graph.layers
     _write_names(group, "layer_names", [layer.name for layer in layers])
     group.attrs["backend"] = "jax"
     group.attrs["keras_version"] = KERAS_VERSION
@@ -187,6 +193,7 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
             fix="make the model by its script, then load_weights(...)" if weights else "",
         )
     version = _attribute(file, "keras_version") or _attribute(file.get("model_weights") or file, "keras_version") or "1"
+    check_description(config, path.name)
     if not isinstance(config, dict) or "class_name" not in config:
         raise FileError(f"the file {path.name} is damaged: model_config describes no model")
     result: dict[str, Any] = modern(config, str(version))
@@ -196,10 +203,11 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
 def load_h5(path: Path, compile: bool) -> Model:
     """The model of a file; custom objects and safe mode are those around the call."""
     with open_hdf5(path, path.name) as file:
-        model = deserialize_keras_object(_config(file, path))
+        group = child_group(file, "model_weights", path.name)
+        with weight_limit(0 if group is None else stored_elements(group), path.name):
+            model = deserialize_keras_object(_config(file, path))
         if not isinstance(model, Model):
             raise FileError(f"the file {path.name} holds no model", got=type(model).__name__)
-        group = child_group(file, "model_weights", path.name)
         if group is not None and model.built:
             for variable, value in _by_order(group, model, path.name, False):
                 variable.assign(value)
@@ -209,7 +217,9 @@ def load_h5(path: Path, compile: bool) -> Model:
             stored = child_group(file, "optimizer_weights", path.name)
             if stored is not None and model.optimizer is not None:
                 values = _group_arrays(stored, path.name, largest_array(model))
-                restore_optimizer(model, _modern_slots(model, values, _names(stored, "weight_names")), path.name)
+                if _era(file).version in ("1", "2"):
+                    values = _modern_slots(model, values)
+                restore_optimizer(model, values, path.name)
             restore_resume_values(model, read_list(file, OWN, path.name))
     return model
 
@@ -239,10 +249,8 @@ def _loss_or_metric(value: Any) -> Any:
     return deserialize_keras_object(value)
 
 
-def _modern_slots(model: Model, values: list[np.ndarray[Any, Any]], names: Sequence[str]) -> list[np.ndarray[Any, Any]]:
+def _modern_slots(model: Model, values: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
     """State of a Keras 2 optimizer in our order: Keras 2 keeps each kind of slot for all weights, then the next."""
-    if len(names) > 1 and names[1].endswith("learning_rate"):
-        return values  # Keras 3
     optimizer: Any = model.optimizer
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
@@ -305,8 +313,14 @@ def _stored_layers(group: Any, name: str) -> list[tuple[str, list[Any]]]:
     return stored
 
 
+def _era(group: Any) -> Era:
+    """Files of Keras 1 before 1.1 say nothing."""
+    version = str(_attribute(group, "keras_version") or _attribute(group.file, "keras_version") or "1")
+    return Era(version.partition(".")[0], str(_attribute(group, "backend") or _attribute(group.file, "backend") or ""))
+
+
 def _by_order(group: Any, model: Model, name: str, skip_mismatch: bool) -> Found:
-    layers = [layer for layer in model.layers if layer.weights]
+    layers = [layer for layer in layers_in_order(model) if layer.weights]
     stored = _stored_layers(group, name)
     if len(stored) != len(layers):
         raise DataError(
@@ -316,8 +330,12 @@ def _by_order(group: Any, model: Model, name: str, skip_mismatch: bool) -> Found
             fix="load_weights(..., by_name=True) takes the layers that have the same name",
         )
     found: Found = []
+    era = _era(group)
     for layer, (label, arrays) in zip(layers, stored):
-        found += _fitted(layer.name, legacy_weights(layer), label, arrays, name, skip_mismatch)
+        weights = legacy_weights(layer)
+        found += _fitted(
+            layer.name, weights, label, todays_form(layer, weights, arrays, era, name), name, skip_mismatch
+        )
     top = child_group(group, "top_level_model_weights", name)
     own = model._direct_weights()
     if top is not None and own:
@@ -329,9 +347,12 @@ def _by_order(group: Any, model: Model, name: str, skip_mismatch: bool) -> Found
 def _by_name(group: Any, model: Model, name: str, skip_mismatch: bool) -> Found:
     layers = {layer.name: layer for layer in model.layers}
     found: Found = []
+    era = _era(group)
     for label, arrays in _stored_layers(group, name):
         if label in layers:
-            found += _fitted(label, legacy_weights(layers[label]), label, arrays, name, skip_mismatch)
+            weights = legacy_weights(layers[label])
+            arrays = todays_form(layers[label], weights, arrays, era, name)
+            found += _fitted(label, weights, label, arrays, name, skip_mismatch)
     return found
 
 

@@ -19,6 +19,7 @@ from kgraph.errors import FileError, FileMissingError, InvalidArgumentError
 
 __all__ = [
     "atomic_file",
+    "backed_bytes",
     "child_group",
     "existing",
     "member",
@@ -33,6 +34,8 @@ MAX_TEXT = 256 << 20
 # Bytes from which a member that was packed too well is taken for a bomb, and how well is too well.
 BOMB_FLOOR = 16 << 20
 BOMB_RATIO = 100
+# No method of compression of HDF5 packs numbers better.
+BEST_RATIO = 1100
 
 
 @contextmanager
@@ -117,6 +120,8 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
         parts = name.replace("\\", "/").split("/")
         if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\x00" in name:
             raise FileError(f"the file {path.name} has a member with a path outside of it", where=where)
+        if info.external_attr >> 16 & 0o170000 == 0o120000:
+            raise FileError(f"the file {path.name} has a member that is a link to elsewhere", where=where)
         if info.flag_bits & 0x1:
             raise FileError(f"the file {path.name} is encrypted", where=where)
         if info.file_size > BOMB_FLOOR and info.file_size > BOMB_RATIO * max(info.compress_size, 1):
@@ -196,7 +201,19 @@ def stored_array(group: Any, name: str, file: str) -> Any:
         raise FileError(f"the file {file} has something else than an array", where=str(found.name))
     if found.dtype.kind not in "fiub" and not str(found.dtype) == "bfloat16":
         raise FileError(f"the file {file} has an array of no numbers", where=str(found.name), got=str(found.dtype))
+    if found.nbytes > backed_bytes(found) + 4096:
+        raise FileError(
+            f"the file {file} has an array that claims more than it holds",
+            where=str(found.name),
+            got=f"shape {found.shape}",
+        )
     return found
+
+
+def backed_bytes(dataset: Any) -> int:
+    """The most bytes that what is stored of a dataset can unpack to."""
+    packed = dataset.compression is not None or dataset.id.get_create_plist().get_nfilters() > 0
+    return int(dataset.id.get_storage_size()) * (BEST_RATIO if packed else 1)
 
 
 def read_array(dataset: Any, file: str) -> np.ndarray[Any, Any]:

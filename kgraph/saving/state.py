@@ -14,11 +14,21 @@ from kgraph.core.layer import Layer
 from kgraph.core.session import snake_case
 from kgraph.core.variable import Variable
 from kgraph.errors import DataError, FileError, ShapeError
+from kgraph.models.graph import FunctionGraph
 from kgraph.models.model import Model
 from kgraph.random import SeedGenerator
-from kgraph.saving.safety import child_group, read_array, stored_array
+from kgraph.saving.safety import MAX_TEXT, child_group, read_array, stored_array
 
-__all__ = ["largest_array", "read_list", "read_weights", "write_list", "write_weights"]
+__all__ = [
+    "largest_array",
+    "layers_in_order",
+    "read_list",
+    "read_own_stores",
+    "read_weights",
+    "walk",
+    "write_list",
+    "write_weights",
+]
 
 Array = np.ndarray[Any, Any]
 Found = list[tuple[Variable, Array]]
@@ -28,6 +38,10 @@ def write_weights(file: Any, model: Model) -> None:
     """Write the weights of all layers."""
     for place, name, variables in _places(model):
         write_list(file, place, [variable.array for variable in variables], name)
+    for place, store in _own_stores(model):
+        group = file.require_group(f"{place}/vars")
+        for key, array in store.items():
+            group.create_dataset(key, data=array)
     for place, generator in _generators(model):
         pair = [int(generator.seed.array) % 2**32, int(generator.state.array) % 2**32]
         write_list(file, place, [np.array(pair, np.uint32)], generator.name)
@@ -111,9 +125,49 @@ def read_weights(file: Any, model: Model, name: str, skip_mismatch: bool = False
     return found
 
 
+def layers_in_order(model: Model) -> list[Layer]:
+    """The layers as Keras orders them in files: without regard to losses that were added to the model.
+
+    Layers that only such losses need come last; Keras has not heard of them.
+    """
+    if not model._symbolic_losses or model._symbolic is None or hasattr(model, "_stack"):
+        return model.layers
+    first = FunctionGraph(*model._symbolic, model.name).layers
+    known = {id(layer) for layer in first}
+    return [*first, *(layer for layer in model.layers if id(layer) not in known)]
+
+
+def _own_stores(model: Model) -> Iterator[tuple[str, dict[str, Array]]]:
+    """What layers without weights store by themselves, as Keras lets them: a lookup layer's `idf_weights`."""
+    for place, layer in walk(model):
+        save = getattr(layer, "save_own_variables", None)
+        if callable(save) and not layer._direct_weights():
+            store: dict[str, Array] = {}
+            save(store)
+            if store:
+                yield place, {key: np.asarray(value) for key, value in store.items()}
+
+
+def read_own_stores(file: Any, model: Model, name: str) -> None:
+    """Give layers without weights what `save_own_variables`, of kgraph or Keras, stored for them.
+
+    Raises:
+        FileError: it is no array, or larger than a vocabulary's weights can be.
+    """
+    for place, layer in walk(model):
+        load = getattr(layer, "load_own_variables", None)
+        group = child_group(file, f"{place}/vars", name) if callable(load) and not layer._direct_weights() else None
+        if group is None or load is None:
+            continue
+        found = {key: stored_array(group, key, name) for key in group if not key.isdigit()}
+        if any(dataset.nbytes > MAX_TEXT for dataset in found.values()):
+            raise FileError(f"the file {name} has too large an array", where=str(group.name))
+        load({key: read_array(dataset, name) for key, dataset in found.items()})
+
+
 def _generators(model: Model) -> Iterator[tuple[str, SeedGenerator]]:
     """Random states of layers, by attribute name below their layer."""
-    for place, layer in _walk(model):
+    for place, layer in walk(model):
         for name, value in sorted(layer.__dict__.items()):
             if isinstance(value, SeedGenerator) and not name.startswith("_"):
                 yield (f"{place}/{name}" if place else name), value
@@ -121,11 +175,12 @@ def _generators(model: Model) -> Iterator[tuple[str, SeedGenerator]]:
 
 def _places(model: Model) -> Iterator[tuple[str, str, list[Variable]]]:
     """(group, name, own weights) of every layer, in the order in which Keras walks them."""
-    for place, layer in _walk(model):
+    for place, layer in walk(model):
         yield place, layer.name, layer._direct_weights()
 
 
-def _walk(model: Model) -> Iterator[tuple[str, Layer]]:
+def walk(model: Model) -> Iterator[tuple[str, Layer]]:
+    """(group, layer) of every layer, in the order in which Keras walks them."""
     seen: set[int] = set()
 
     def visit(layer: Layer, place: str) -> Iterator[tuple[str, Layer]]:
@@ -166,7 +221,7 @@ def _children(layer: Layer) -> list[tuple[str, Any]]:
     if isinstance(layer, Model):
         found.pop("layers", None)
         if layer._graph is not None or hasattr(layer, "_stack"):
-            first = [("layers", layer.layers)]
+            first = [("layers", layers_in_order(layer))]
         else:
             found["layers"] = layer.layers
     return [*first, *sorted(found.items())]

@@ -6,6 +6,7 @@ compiled.
 
 from __future__ import annotations
 
-from kgraph.trainer.trainer import Trainer, compile_model, predictor
+from kgraph.trainer.compiling import compile_model, predictor
+from kgraph.trainer.trainer import Trainer
 
 __all__ = ["Trainer", "compile_model", "predictor"]

@@ -17,10 +17,14 @@ from kgraph.errors import DataError, DtypeError, InvalidArgumentError, ShapeErro
 
 __all__ = [
     "Port",
+    "as_array",
+    "cast_array",
     "check_batch_size",
     "check_no_nan",
     "class_weights_to_rows",
+    "fitted",
     "input_arrays",
+    "pick",
     "rows_of",
     "split_validation",
     "target_array",
@@ -60,15 +64,15 @@ def input_arrays(ports: Sequence[Port], x: Any, check_nan: bool = True) -> dict[
         ShapeError: a rank or size does not fit.
         DtypeError: text, objects, complex numbers.
     """
-    values = _pick(x, [port.name for port in ports], "input", "x")
-    arrays = {port.name: _fitted(port, value) for port, value in zip(ports, values)}
+    values = pick(x, [port.name for port in ports], "input", "x")
+    arrays = {port.name: fitted(port, value) for port, value in zip(ports, values)}
     if check_nan:
         for name, array in arrays.items():
             check_no_nan(f"input {name!r}", array)
     return arrays
 
 
-def _pick(data: Any, names: Sequence[str], kind: str, argument: str) -> list[Any]:
+def pick(data: Any, names: Sequence[str], kind: str, argument: str) -> list[Any]:
     """One entry for each name, in order."""
     if data is None:
         raise DataError(f"{argument} is None", needed=f"an array for each {kind}: {', '.join(names)}")
@@ -109,7 +113,13 @@ def _is_list_of_arrays(data: Sequence[Any], count: int) -> bool:
     return len(data) > 0 and all(hasattr(item, "shape") and len(item.shape) > 0 for item in data)
 
 
-def _as_array(data: Any, name: str) -> Array:
+def as_array(data: Any, name: str) -> Array:
+    """`data` as an array of numbers.
+
+    Raises:
+        ShapeError: its rows differ in length.
+        DtypeError: it holds no numbers.
+    """
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -130,9 +140,10 @@ def _as_array(data: Any, name: str) -> Array:
     return array
 
 
-def _fitted(port: Port, data: Any) -> Array:
+def fitted(port: Port, data: Any) -> Array:
+    """The array in the rank and type of an input; errors as `input_arrays`."""
     name = f"input {port.name!r}"
-    array = _as_array(data, name)
+    array = as_array(data, name)
     rank = len(port.shape)
     if array.ndim == rank - 1 and port.shape[-1] == 1:
         array = array[..., None]
@@ -148,10 +159,15 @@ def _fitted(port: Port, data: Any) -> Array:
             needed=f"rank {rank}, shape {needed.replace('None', 'any')}",
             fix=fix,
         )
-    return _cast(array, port.dtype, name)
+    return cast_array(array, port.dtype, name)
 
 
-def _cast(array: Array, dtype: str, name: str) -> Array:
+def cast_array(array: Array, dtype: str, name: str) -> Array:
+    """`array` contiguous and of a dtype.
+
+    Raises:
+        DataError: a number does not fit the dtype, or is NaN.
+    """
     wide = np.dtype(dtype)
     if array.dtype == wide:
         return np.ascontiguousarray(array)
@@ -225,12 +241,12 @@ def rows_of(groups: Mapping[str, Mapping[str, Array]]) -> int:
 
 def target_array(name: str, data: Any, floatx: str = "float32") -> Array:
     """A target as programs take it: floats as floatx, whole numbers as int32, booleans as they are."""
-    array = _as_array(data, f"target {name!r}")
+    array = as_array(data, f"target {name!r}")
     if array.ndim == 0:
         raise ShapeError(f"target {name!r} is a single number", needed="one row for each sample")
     check_no_nan(f"target {name!r}", array)
     dtype = {"f": floatx, "b": "bool"}.get(array.dtype.kind, "int32")
-    return _cast(array, dtype, f"target {name!r}")
+    return cast_array(array, dtype, f"target {name!r}")
 
 
 def target_arrays(names: Sequence[str], all_names: Sequence[str], y: Any, floatx: str = "float32") -> dict[str, Array]:
@@ -250,7 +266,7 @@ def target_arrays(names: Sequence[str], all_names: Sequence[str], y: Any, floatx
         y = [value for name, value in zip(all_names, y) if name in names]
     if not names:
         return {}
-    return {name: target_array(name, value, floatx) for name, value in zip(names, _pick(y, names, "output", "y"))}
+    return {name: target_array(name, value, floatx) for name, value in zip(names, pick(y, names, "output", "y"))}
 
 
 def weight_arrays(
@@ -275,12 +291,12 @@ def weight_arrays(
             if unknown:
                 raise DataError(f"sample_weight names {unknown[0]!r}", needed="one of " + ", ".join(names))
         elif isinstance(sample_weight, (list, tuple)) and not all(isinstance(w, (int, float)) for w in sample_weight):
-            given = dict(zip(names, _pick(sample_weight, names, "output", "sample_weight")))
+            given = dict(zip(names, pick(sample_weight, names, "output", "sample_weight")))
         else:
             given = dict.fromkeys(names, sample_weight)
         for name, value in given.items():
             if value is not None:
-                array = _as_array(value, f"sample_weight of {name!r}")
+                array = as_array(value, f"sample_weight of {name!r}")
                 check_no_nan(f"sample_weight of {name!r}", array)
                 weights[name] = np.ascontiguousarray(array, np.float32)
     if class_weight is not None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from kgraph.errors import DataError, InvalidArgumentError
 from kgraph.trainer.data import unpack
-from kgraph.trainer.steps import Signature
+from kgraph.trainer.signature import Signature
+from kgraph.utils.dataset import PyDataset
 
 __all__ = ["Feed", "Stream", "cycled_rows", "is_stream", "permutation"]
 
@@ -94,8 +95,10 @@ class Stream:
         self.source = source() if inspect.isgeneratorfunction(source) else source
         self.convert = convert
         self.seed = seed
-        self.dataset = _is_dataset(self.source) and not hasattr(self.source, "__next__")
-        self.shuffle = shuffle and self.dataset
+        # An ImageDataGenerator's batches can be asked for by number, and with next() too.
+        numbered = isinstance(self.source, PyDataset) or not hasattr(self.source, "__next__")
+        self.dataset = _is_dataset(self.source) and numbered
+        self.shuffle = shuffle and self.dataset and not getattr(self.source, "ordered", False)
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
             raise InvalidArgumentError(f"{steps!r} steps an epoch", needed="a whole number, 1 or more")
         self.steps = steps if steps is not None else self._length()

@@ -14,73 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgraph import ops
 from kgraph.codegen import CompileOptions, Dump, Executable, Program
 from kgraph.codegen import compile as compile_graph
 from kgraph.config import settings
 from kgraph.core import Trace, TracedTensor, Variable
 from kgraph.core.tree import flatten
 from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.ir.dims import Dim, Shape
+from kgraph.ir.dims import Dim
 from kgraph.ir.graph import Graph, Value
 from kgraph.ir.passes.autodiff import append_gradients
 from kgraph.ir.passes.base import PassContext, run_passes
 from kgraph.ir.passes.pipeline import BEFORE_GRADIENTS
-from kgraph.trainer.arguments import OutputPlan
+from kgraph.trainer import own
 from kgraph.trainer.bounds import Bound, index_bounds
+from kgraph.trainer.objective import losses_and_metrics
+from kgraph.trainer.signature import Signature, target_name, weight_name
 
 if TYPE_CHECKING:
     from kgraph.trainer.trainer import Trainer
 
-__all__ = ["Recorded", "Signature", "Step", "build_step", "record", "signature_of", "target_name", "weight_name"]
+__all__ = ["Recorded", "Step", "build_step", "record"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Types of what is fed beside the inputs: (output name, sizes after the batch, dtype).
-
-    Attributes:
-        targets: one for each output with a target.
-        weights: one for each output with sample weights.
-    """
-
-    targets: tuple[tuple[str, Shape, str], ...] = ()
-    weights: tuple[tuple[str, Shape, str], ...] = ()
-
-
-def target_name(output: str) -> str:
-    """Name of the graph input for the target of an output."""
-    return f"y/{output}"
-
-
-def weight_name(output: str) -> str:
-    """Name of the graph input for the sample weights of an output."""
-    return f"sample_weight/{output}"
-
-
-def signature_of(outputs: Mapping[str, Shape], targets: Mapping[str, Array], weights: Mapping[str, Array]) -> Signature:
-    """The signature of given arrays.
-
-    Args:
-        outputs: symbolic sizes of each output, to tell which sizes of a target vary with the data.
-        targets: arrays by output name.
-        weights: arrays by output name.
-    """
-
-    def entries(arrays: Mapping[str, Array]) -> tuple[tuple[str, Shape, str], ...]:
-        return tuple((name, _tail(outputs[name], array), array.dtype.name) for name, array in arrays.items())
-
-    return Signature(entries(targets), entries(weights))
-
-
-def _tail(output: Shape, array: Array) -> Shape:
-    """Sizes after the batch: symbolic where the output's size at that axis is."""
-    return tuple(
-        output[axis] if axis < len(output) and isinstance(output[axis], Dim) else int(array.shape[axis])
-        for axis in range(1, array.ndim)
-    )
 
 
 @dataclass
@@ -95,6 +50,7 @@ class Step:
         variables: by param name.
         bounds: inputs that are row numbers.
         seconds: wall time of tracing and compiling.
+        form: of what a step of the user's own returns; None otherwise.
         params: the variables' arrays, by param name.
         free_dims: for each symbol the (input, axis) pairs that show its size.
         pace: seconds a run took lately, by rows; the loops choose by it how long to stay in native code.
@@ -107,6 +63,7 @@ class Step:
     variables: dict[str, Variable]
     bounds: dict[str, list[Bound]]
     seconds: float
+    form: Any = None
     params: dict[str, Array] = field(init=False)
     free_dims: dict[str, list[tuple[str, int]]] = field(init=False)
     pace: dict[int, float] = field(default_factory=dict)
@@ -170,7 +127,8 @@ def build_step(trainer: Trainer, mode: str, signature: Signature) -> Step:
         print(_timings(label, recorded.seconds, traced - start, program, seconds))
     if settings().explain:
         print(f"{label} on target {trainer.target}:\n{program.explain()}")
-    return Step(mode, signature, recorded.graph, program, recorded.variables, recorded.bounds, seconds)
+    form = recorded.form
+    return Step(mode, signature, recorded.graph, program, recorded.variables, recorded.bounds, seconds, form)
 
 
 @dataclass(frozen=True)
@@ -182,12 +140,14 @@ class Recorded:
         variables: by param name.
         bounds: inputs that are row numbers, by input name.
         seconds: of the stages: tracing, passes, gradients and update.
+        form: of what a step of the user's own returns.
     """
 
     graph: Graph
     variables: dict[str, Variable]
     bounds: dict[str, list[Bound]]
     seconds: dict[str, float] = field(default_factory=dict)
+    form: Any = None
 
 
 def _timings(label: str, stages: Mapping[str, float], before: float, program: Program, total: float) -> str:
@@ -215,37 +175,44 @@ def record(
             the graph is as recorded.
         dump: gets the graph as recorded and what the passes made of it.
     """
-    model = trainer.model
-    graph = Graph(f"{model.name}.{mode}")
-    trainable = list(model.trainable_variables)
-    updates = mode == "train" and backward
-    if updates and trainable:
+    graph = Graph(f"{trainer.model.name}.{mode}")
+    trainable = list(trainer.model.trainable_variables)
+    if mode == "train" and backward and trainable:
         trainer.optimizer.build(trainable)  # makes the slots, as ordinary variables, before tracing
         trainer.optimizer.extend(trainable)  # of layers released since
-    seconds: dict[str, float] = {}
     began = time.perf_counter()
     trace = Trace(graph, training=mode == "train", seed_step=trainer.seed_step)
+    form = None
     with trace:
-        _forward(trainer, trace, mode, signature)
+        if signature.data is None:
+            _forward(trainer, trace, mode, signature)
+        else:
+            form = own.trace_step(trainer, trace, mode, signature.data)
+            _count_step(trainer, trace, mode)
     # Before the passes, which may turn a one-hot into comparisons.
     bounds = index_bounds(graph, [target_name(name) for name, _, _ in signature.targets])
-    seconds["trace"] = time.perf_counter() - began
-    if not backward:
-        return Recorded(graph, dict(trace.variables), bounds, seconds)
-    if dump:
-        dump.stage("graph", str(graph))
-    began = time.perf_counter()
-    run_passes(graph, BEFORE_GRADIENTS, PassContext(dump=dump.stage if dump else None))
-    seconds["passes before gradients"] = time.perf_counter() - began
-    if updates:
+    seconds = {"trace": time.perf_counter() - began}
+    if backward:
+        if dump:
+            dump.stage("graph", str(graph))
         began = time.perf_counter()
-        _adopt(trace)
-        with trace:
-            _update(trainer, trace, graph.outputs[0], trainable)
-            _count_step(trainer, trace)
-        graph.updates = list({param: (param, value) for param, value in graph.updates}.values())
-        seconds["gradients and update"] = time.perf_counter() - began
-    return Recorded(graph, dict(trace.variables), bounds, seconds)
+        run_passes(graph, BEFORE_GRADIENTS, PassContext(dump=dump.stage if dump else None))
+        seconds["passes before gradients"] = time.perf_counter() - began
+        if mode == "train" and signature.data is None:
+            began = time.perf_counter()
+            _append_update(trainer, trace, trainable)
+            seconds["gradients and update"] = time.perf_counter() - began
+    return Recorded(graph, dict(trace.variables), bounds, seconds, form)
+
+
+def _append_update(trainer: Trainer, trace: Trace, trainable: Sequence[Variable]) -> None:
+    """Gradients, the optimizer's update and the count of steps, after what is recorded."""
+    graph = trace.graph
+    _adopt(trace)
+    with trace:
+        _update(trainer, trace, graph.outputs[0], trainable)
+        _count_step(trainer, trace, "train")
+    graph.updates = list({param: (param, value) for param, value in graph.updates}.values())
 
 
 def _forward(trainer: Trainer, trace: Trace, mode: str, signature: Signature) -> None:
@@ -263,7 +230,7 @@ def _forward(trainer: Trainer, trace: Trace, mode: str, signature: Signature) ->
     if mode == "predict":
         trace.graph.outputs = [trace.operand(output) for output in outputs]
     else:
-        trace.graph.outputs = [_losses_and_metrics(trainer, trace, outputs, fed, batch).value]
+        trace.graph.outputs = [losses_and_metrics(trainer, trace, outputs, fed, batch).value]
 
 
 def _adopt(trace: Trace) -> None:
@@ -271,65 +238,6 @@ def _adopt(trace: Trace) -> None:
     trace.builder.nodes = trace.graph.nodes  # passes make a new list
     for param, value in trace.graph.updates:
         trace._current[id(trace.variables[param.name])] = TracedTensor(value, trace)
-
-
-def _losses_and_metrics(
-    trainer: Trainer, trace: Trace, outputs: Sequence[Any], fed: Mapping[str, Any], batch: Any
-) -> TracedTensor:
-    """Total loss; metrics and loss trackers are updated on the way."""
-    rows = batch if isinstance(batch, int) else trace.emit("dim_size", dim=batch, dtype="f32")
-    terms: list[Any] = []
-    for plan, output in zip(trainer.outputs, outputs):
-        if plan.loss_object is None:
-            continue
-        with trace.layer("loss"):
-            value = plan.loss_object(fed[target_name(plan.name)], output, fed.get(weight_name(plan.name)))
-            value = _scalar(value, plan)
-            tracker = trainer.tally.output_trackers.get(plan.name)
-            if tracker is not None:
-                _track(tracker, value, rows)  # the loss of one output is shown without its weight
-            terms.append(value if plan.weight is None else value * plan.weight)
-    with trace.layer("loss"):
-        terms += [ops.sum(ops.cast(term, "float32")) for term in trace.losses]
-        terms += trainer.regularization()
-        if not terms:
-            raise InvalidArgumentError(
-                "there is no loss to compute", fix="pass loss= to compile(), or call add_loss in a layer"
-            )
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-    with trace.layer("metrics"):
-        _track(trainer.tally.loss_tracker, total, rows)
-        for plan, output in zip(trainer.outputs, outputs):
-            _metrics(plan, output, fed)
-    found: TracedTensor = total
-    return found
-
-
-def _scalar(value: Any, plan: OutputPlan) -> Any:
-    value = ops.cast(value, "float32")
-    if len(value.shape):
-        raise ShapeError(
-            f"the loss of output {plan.name!r} is no single number",
-            got=f"shape {value.shape}",
-            fix="use a loss with a reduction, e.g. reduction='sum_over_batch_size'",
-        )
-    return value
-
-
-def _track(tracker: Any, value: Any, rows: Any) -> None:
-    """Add a loss to a running mean in which each sample counts once."""
-    tracker.total.assign(tracker.total + value * rows)
-    tracker.count.assign(tracker.count + rows)
-
-
-def _metrics(plan: OutputPlan, output: Any, fed: Mapping[str, Any]) -> None:
-    target = fed.get(target_name(plan.name))
-    for _, metric in plan.metric_objects:
-        metric.update_state(target, output)
-    for _, metric in plan.weighted_metric_objects:
-        metric.update_state(target, output, sample_weight=fed.get(weight_name(plan.name)))
 
 
 def _update(trainer: Trainer, trace: Trace, loss: Value, trainable: Sequence[Variable]) -> None:
@@ -350,8 +258,8 @@ def _update(trainer: Trainer, trace: Trace, loss: Value, trainable: Sequence[Var
             trainer.optimizer.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
 
 
-def _count_step(trainer: Trainer, trace: Trace) -> None:
-    """Advance the step number that random ops are keyed by, when the graph has any."""
+def _count_step(trainer: Trainer, trace: Trace, mode: str) -> None:
+    """Advance the step number that random ops are keyed by, when a training step has any."""
     step = trainer.seed_step[1]
-    if any(variable is step for variable in trace.variables.values()):
+    if mode == "train" and any(variable is step for variable in trace.variables.values()):
         trace.assign(step, trace.value_of(step) + 1)

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from kgraph.core.tree import flatten
 from kgraph.trainer.arguments import OutputPlan
-from kgraph.trainer.steps import Signature
+from kgraph.trainer.signature import Signature
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "attribute_metrics", "number", "reset_metric"]
 
 
 class Tally:
@@ -25,6 +26,7 @@ class Tally:
     Attributes:
         loss_tracker: running mean of the total loss, each sample counted once.
         output_trackers: the same of each output's loss, when several have one.
+        extra: metrics that the model or its layers keep as attributes.
     """
 
     def __init__(self, outputs: list[OutputPlan]) -> None:
@@ -33,6 +35,7 @@ class Tally:
         self.outputs = outputs
         self.loss_tracker = Mean(name="loss")
         self.output_trackers: dict[str, Any] = {}
+        self.extra: list[tuple[str, Any]] = []
         self._resolved = False
 
     def resolve(self, signature: Signature, shapes: Sequence[tuple[int | None, ...]]) -> None:
@@ -53,7 +56,7 @@ class Tally:
             if plan.has_target:
                 target = known.get(plan.name, output)
                 plan.loss_object = losses.get_loss(plan.loss, target, output)
-                prefix = f"{plan.name}_" if len(self.outputs) > 1 else ""
+                prefix = prefix_of(plan.name, self.outputs)
                 plan.metric_objects = [
                     (_key(prefix, metric.name, taken), metric)
                     for metric in [metrics.get_metric(entry, target, output) for entry in plan.metrics]
@@ -62,6 +65,8 @@ class Tally:
                     (_key(prefix, metric.name, taken, weighted=True), metric)
                     for metric in [metrics.get_metric(entry, target, output) for entry in plan.weighted_metrics]
                 ]
+            if prefix_of(plan.name, self.outputs):
+                _name_sums([*plan.metric_objects, *plan.weighted_metric_objects])
             if several and plan.loss is not None:
                 self.output_trackers[plan.name] = metrics.Mean(name=f"{plan.name}_loss")
         self._resolved = True
@@ -73,12 +78,14 @@ class Tally:
         trackers = [(f"{name}_loss", tracker) for name, tracker in self.output_trackers.items()]
         if len(self.outputs) > 1:
             own.sort(key=lambda entry: entry[0])  # as Keras 3
+        known = {id(metric) for _, metric in own}
+        own += [(key, metric) for key, metric in self.extra if id(metric) not in known]
         return [("loss", self.loss_tracker), *trackers, *own]
 
     def reset(self) -> None:
         """Set all sums to zero."""
         for _, metric in self.entries():
-            _reset(metric)
+            reset_metric(metric)
 
     def logs(self) -> dict[str, float]:
         """Running values as floats, keys sorted as in Keras."""
@@ -86,16 +93,36 @@ class Tally:
         for key, metric in self.entries():
             result = _result(metric)
             if isinstance(result, Mapping):
-                values.update({name: _number(value) for name, value in result.items()})
+                values.update({name: number(value) for name, value in result.items()})
             else:
-                values[key] = _number(result)
+                values[key] = number(result)
         return dict(sorted(values.items()))
 
-    def listed(self, logs: Mapping[str, float]) -> Any:
-        """`logs` as a list in the order of `entries`; the loss alone when there is nothing else."""
-        order = [name for name, _ in self.entries() if name in logs]
-        values = [logs[name] for name in [*order, *(name for name in logs if name not in order)]]
-        return values[0] if len(values) == 1 else values
+
+def attribute_metrics(model: Any) -> list[tuple[str, Any]]:
+    """(name, metric) for metrics that a model or its layers keep as attributes; nested models keep theirs."""
+    from kgraph.metrics import Metric
+    from kgraph.models import Model
+
+    found: dict[int, Any] = {}
+    for layer in model._flatten_layers():
+        if layer is model or not isinstance(layer, Model):
+            for value in layer._attribute_values():
+                found.update({id(leaf): leaf for leaf in flatten(value) if isinstance(leaf, Metric)})
+    return [(metric.name, metric) for metric in found.values()]
+
+
+def prefix_of(output: str, outputs: Sequence[OutputPlan]) -> str:
+    """What stands before the names of an output's metrics."""
+    return f"{output}_" if len(outputs) > 1 else ""
+
+
+def _name_sums(metrics: Sequence[tuple[str, Any]]) -> None:
+    """Let the sums of each metric be called as the metric is in the logs: `kind_accuracy/total`."""
+    for key, metric in metrics:
+        for variable in metric.variables:
+            if variable.path.startswith(f"{metric.name}/"):
+                variable.path = key + variable.path[len(metric.name) :]
 
 
 def _static(tail: Sequence[Any]) -> tuple[int | None, ...]:
@@ -114,7 +141,8 @@ def _key(prefix: str, name: str, taken: dict[str, int], weighted: bool = False) 
     return f"{key}_{number}"
 
 
-def _reset(metric: Any) -> None:
+def reset_metric(metric: Any) -> None:
+    """Set the sums of a metric to zero."""
     from kgraph.metrics import Metric
 
     if type(metric).reset_state is Metric.reset_state:
@@ -134,6 +162,7 @@ def _result(metric: Any) -> Any:
     return metric.result()
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
+    """A float, or the array when it is no single number."""
     array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array
+    return float(array) if array.ndim == 0 else array.copy()

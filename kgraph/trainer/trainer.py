@@ -6,10 +6,8 @@ compiled again only when layers are frozen or released.  Loops over epochs stand
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -19,118 +17,26 @@ from kgraph.config import settings
 from kgraph.core import Variable
 from kgraph.core.session import floatx
 from kgraph.core.tree import flatten, pack_like
-from kgraph.errors import InvalidArgumentError, NotBuiltError, NotCompiledError, UnsupportedError
+from kgraph.errors import KGraphError, NotBuiltError, NotCompiledError
 from kgraph.trainer import fit as loops
-from kgraph.trainer.arguments import OutputPlan, plan_outputs, sort_third_and_fourth
+from kgraph.trainer import own
+from kgraph.trainer.arguments import OutputPlan, plan_outputs
 from kgraph.trainer.bounds import check_bounds
 from kgraph.trainer.data import Port, input_arrays, rows_of, target_arrays, weight_arrays
 from kgraph.trainer.diagnose import run_watched
 from kgraph.trainer.feed import Feed
-from kgraph.trainer.steps import (
-    Signature,
-    Step,
-    build_step,
-    record,
-    signature_of,
-    target_name,
-    weight_name,
-)
-from kgraph.trainer.tally import Tally
+from kgraph.trainer.host import HostStage, host_stage
+from kgraph.trainer.inspection import Inspection
+from kgraph.trainer.signature import Signature, signature_of, target_name, weight_name
+from kgraph.trainer.steps import Step, build_step
+from kgraph.trainer.tally import Tally, attribute_metrics, number, reset_metric
 
-__all__ = ["Trainer", "compile_model", "predictor"]
+__all__ = ["Trainer"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-MODES = ("train", "eval", "predict")
-STAGES = ("graph", "grad", "optimized", "schedule")
 
-
-def compile_model(
-    model: Any,
-    optimizer: Any = "rmsprop",
-    loss: Any = None,
-    third: Any = None,
-    fourth: Any = None,
-    *,
-    metrics: Any = None,
-    loss_weights: Any = None,
-    weighted_metrics: Any = None,
-    target: str = "cpu",
-    run_eagerly: bool = False,
-    steps_per_execution: int = 1,
-    jit_compile: Any = "auto",
-    auto_scale_loss: bool = True,
-    sample_weight_mode: Any = None,
-    **kwargs: Any,
-) -> Trainer:
-    """The trainer for `model.compile(...)`.
-
-    Args:
-        model: built or not; an unbuilt one is built by its first data.
-        optimizer: name or object.
-        loss: for all outputs, or a list, or a dict by output name; names, functions, objects, None.
-        third: metrics in the order of Keras 2, loss weights in that of Keras 3.
-        fourth: the other one.
-        metrics: list for all outputs, a list of lists, or a dict by output name.
-        loss_weights: list or dict by output name.
-        weighted_metrics: as `metrics`; these take sample weights.
-        target: `"cpu"` or `"reference"`.
-        run_eagerly: runs op by op: the reference target.
-        steps_per_execution: batches between two calls of callbacks on batches.
-        jit_compile: accepted for Keras; every step is compiled.
-        auto_scale_loss: accepted for Keras.
-        sample_weight_mode: accepted for Keras 2; weights of any rank that fits are taken.
-        kwargs: none.
-
-    Raises:
-        UnknownNameError: a name of a loss, metric, optimizer or output is unknown.
-        InvalidArgumentError: counts do not fit, or an argument is unknown.
-        TargetError: the target is unknown, or cannot be used on this machine.
-    """
-    if kwargs:
-        wrong = next(iter(kwargs))
-        near = get_close_matches(wrong, inspect.signature(compile_model).parameters, 1)
-        raise InvalidArgumentError(f"compile() has no argument {wrong!r}", fix=f"write {near[0]}=" if near else "")
-    if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-        raise InvalidArgumentError(f"steps_per_execution={steps_per_execution!r}", needed="a whole number, 1 or more")
-    from kgraph import optimizers
-
-    _refuse_own_steps(model)
-    metrics, loss_weights = sort_third_and_fourth(third, fourth, metrics, loss_weights)
-    return Trainer(
-        model,
-        optimizers.get(optimizer),
-        loss=loss,
-        metrics=metrics,
-        loss_weights=loss_weights,
-        weighted_metrics=weighted_metrics,
-        target="reference" if run_eagerly else target,
-        steps_per_execution=steps_per_execution,
-    )
-
-
-def _refuse_own_steps(model: Any) -> None:
-    """A method that would be passed over in silence is refused.
-
-    Raises:
-        UnsupportedError: the model's class defines a step of its own.
-    """
-    for name in ("train_step", "test_step", "predict_step", "make_train_function", "compute_loss", "compute_metrics"):
-        owner = next((cls for cls in type(model).__mro__ if name in vars(cls)), None)
-        if owner is not None and owner.__module__.split(".")[0] != "kgraph":
-            raise UnsupportedError(
-                f"{type(model).__name__}.{name} is not supported: the whole step is compiled from loss and optimizer",
-                fix="pass loss= and metrics= as functions of kgraph.ops, or call self.add_loss(...) in call(); "
-                "for several optimizers train several models with train_on_batch",
-            )
-
-
-def predictor(model: Any, target: str = "cpu") -> Trainer:
-    """A trainer for a model that was not compiled: it predicts, and says so when asked for more."""
-    return Trainer(model, None, target=target)
-
-
-class Trainer:
+class Trainer(Inspection):
     """Runs training, evaluation and prediction of one model.
 
     Attributes:
@@ -168,11 +74,13 @@ class Trainer:
         self.tally = Tally([])
         self.seed_step = _seed_and_step()
         self._ports: list[Port] = []
+        self.host: HostStage | None = None
         self._planned: Any = None
         self._layers: list[Any] = []
         self._steps: dict[tuple[str, Signature], tuple[tuple[Any, ...], Step]] = {}
         self._last: dict[str, Signature] = {}
         self._quick: dict[Any, tuple[Array, Executable, Array]] = {}
+        self._ran: tuple[Step, Executable] | None = None  # the last step of the user's own
         self.lock = threading.RLock()
         self.says = False
         if self._is_built():
@@ -207,6 +115,12 @@ class Trainer:
                 raise NotBuiltError(f"model {self.model.name!r} has no shapes yet", fix="begin it with an Input layer")
         self.plan()
 
+    def plan_outputs(self, shapes: Sequence[tuple[Any, ...]]) -> None:
+        """Plan the outputs of a model without symbolic ones, as a step of the user's own first makes them."""
+        if not self.tally.outputs:
+            names = [f"output_{number + 1}" for number in range(len(shapes))]
+            self.tally.outputs = plan_outputs(names, **self.arguments)
+
     def plan(self) -> None:
         """Read inputs and outputs of the model; again when it was changed since."""
         symbols = (*_tensors(self.model, "inputs"), *_tensors(self.model, "outputs"))
@@ -215,10 +129,13 @@ class Trainer:
             return
         self._planned = key
         self._symbols = symbols  # keeps the ids taken
+        self.host = host_stage(self.model)
         self._ports = [
             Port(name, tuple(tensor.shape), tensor.dtype)
             for name, tensor in zip(_names(self.model, "input"), _tensors(self.model, "inputs"))
         ]
+        if self.host is not None:
+            self._ports = self.host.ports
         self.tally = Tally(plan_outputs(_names(self.model, "output"), **self.arguments))
         self._layers = list(self.model._flatten_layers())
         self._steps.clear()
@@ -232,10 +149,12 @@ class Trainer:
 
     def input_tensors(self) -> list[tuple[Port, Any]]:
         """Each input with its symbolic tensor."""
-        return list(zip(self._ports, _tensors(self.model, "inputs")))
+        return list(zip(self._ports, self.host.border if self.host else _tensors(self.model, "inputs")))
 
     def call_model(self, inputs: Sequence[Any], training: bool) -> Any:
         """Apply the model to tensors in the order of its inputs."""
+        if self.host is not None:
+            return self.host.call(inputs, training)
         structure = getattr(self.model, "_inputs_struct", None)
         if structure is None:
             packed: Any = inputs[0] if len(inputs) == 1 else list(inputs)
@@ -257,27 +176,42 @@ class Trainer:
         """Make loss and metric objects, now that the shapes of the targets are known; only once."""
         self.tally.resolve(signature, [tuple(tensor.shape) for tensor in _tensors(self.model, "outputs")])
 
+    def all_entries(self) -> list[tuple[str, Any]]:
+        """(key, metric): those of the model's class when it says which, else ours and those kept as attributes."""
+        kind = type(self.model).metrics
+        if kind.fget is not None and kind.fget.__module__.split(".")[0] != "kgraph":
+            return [(metric.name, metric) for metric in self.model.metrics]
+        return self.tally.entries()
+
     @property
     def metrics(self) -> list[Any]:
         """Metric objects in the order of `metrics_names`; those of outputs exist after the first data."""
+        self.tally.extra = attribute_metrics(self.model)
         return [metric for _, metric in self.tally.entries()]
 
     @property
     def metrics_names(self) -> list[str]:
         """Keys in the order in which `evaluate` and `train_on_batch` list values."""
-        return [key for key, _ in self.tally.entries()]
+        return [key for key, _ in self.all_entries()]
 
     def reset_metrics(self) -> None:
         """Set all running sums to zero."""
         self.tally.reset()
+        for _, metric in self.all_entries():
+            reset_metric(metric)
 
     def logs(self) -> dict[str, float]:
-        """Running values as floats, keys sorted as in Keras."""
-        return self.tally.logs()
+        """Running values as floats, keys sorted as in Keras; of a step of the user's own what it returned last."""
+        if self._ran is None:
+            return self.tally.logs()
+        step, executable = self._ran
+        return {key: number(executable.output(k)) for k, key in enumerate(step.form.keys)}
 
     def listed(self, logs: Mapping[str, float]) -> Any:
         """`logs` as Keras returns them: the loss alone, or a list in the order of `metrics_names`."""
-        return self.tally.listed(logs)
+        order = [name for name in dict.fromkeys(self.metrics_names) if name in logs]
+        values = [logs[name] for name in [*order, *(name for name in logs if name not in order)]]
+        return values[0] if len(values) == 1 else values
 
     # -- data ---------------------------------------------------------------------------------------------------------
     def feed(
@@ -288,7 +222,12 @@ class Trainer:
         Raises:
             DataError, ShapeError, DtypeError: the data do not fit the model; names the input, row and fix.
         """
+        if own.has_own_step(self.model, mode):
+            self._build_for_own(x)
+            return own.own_feed(self, x, y, sample_weight, class_weight, mode)
         self.ensure_built(x)
+        if self.host is not None:
+            x = self.host.apply(x)
         arrays = input_arrays(self._ports, x, check_nan=mode != "predict")
         if mode == "predict":
             return Feed(arrays, rows_of({"input": arrays}), Signature())
@@ -297,6 +236,16 @@ class Trainer:
         weights = weight_arrays(names, targets, sample_weight, class_weight)
         rows = rows_of({"input": arrays, "target": targets, "sample_weight": weights})
         return self._joined(arrays, targets, weights, rows)
+
+    def _build_for_own(self, x: Any) -> None:
+        """Build a model whose `call` says how; one without is built by its own step."""
+        if not self._is_built() and type(self.model).call.__module__.split(".")[0] != "kgraph":
+            try:
+                self.ensure_built(x)
+            except KGraphError:  # its own step may call it on something else than x
+                return
+        elif self._is_built():
+            self.plan()
 
     def _joined(
         self, arrays: dict[str, Array], targets: dict[str, Array], weights: dict[str, Array], rows: int
@@ -311,6 +260,8 @@ class Trainer:
         """The same feed with class weights multiplied into its sample weights."""
         if class_weight is None:
             return feed
+        if feed.signature.data is not None:
+            return own.own_feed(self, *own.parts(feed), class_weight, "train")
         names = [name for name, _, _ in feed.signature.targets]
         targets = {name: feed.arrays[target_name(name)] for name in names}
         given = {name: feed.arrays[weight_name(name)] for name in names if weight_name(name) in feed.arrays}
@@ -335,10 +286,13 @@ class Trainer:
             self._last[mode] = signature
             return found[1]
         with self.lock:
-            if mode != "predict":
+            self.tally.extra = attribute_metrics(self.model)
+            if mode != "predict" and signature.data is None:
                 self.resolve(signature)
             step = build_step(self, mode, signature)
-            self._steps[mode, signature] = (state, step)
+            self.tally.extra = attribute_metrics(self.model)
+            self._layers = list(self.model._flatten_layers())  # the step may have made some
+            self._steps[mode, signature] = (() if mode == "predict" else self._state(), step)
             self._last[mode] = signature
             self.compile_seconds += step.seconds
         if self.says:
@@ -349,9 +303,9 @@ class Trainer:
     def _state(self) -> tuple[Any, ...]:
         """What a step depends on beside its signature."""
         flags = [layer._trainable for layer in self._layers]
+        optimizers = own.optimizers_of(self.model) or [self.optimizer]
         return (
-            id(self.optimizer),
-            self.optimizer.generation,
+            *[item for optimizer in optimizers for item in (id(optimizer), optimizer.generation)],
             *flags,
             *[v.trainable for layer in self._layers for v in layer._own_weights],
         )
@@ -374,7 +328,12 @@ class Trainer:
             for name, array in feed.arrays.items():
                 executable.input(name)[...] = array
             self._run(step, executable, feed, mode)
+            self.ran(step, executable)
             return [executable.output(k).copy() for k in range(len(step.graph.outputs))]
+
+    def ran(self, step: Step, executable: Executable) -> None:
+        """Note that a step ran: one of the user's own leaves its logs in the outputs."""
+        self._ran = (step, executable) if step.form is not None and step.form.keys else None
 
     def _run(self, step: Step, executable: Executable, feed: Feed, mode: str) -> None:
         if mode != "predict" and settings().check_nan:
@@ -412,6 +371,7 @@ class Trainer:
             for name, array in feed.arrays.items():
                 executable.input(name)[...] = array
             self._run(step, executable, feed, mode)
+            self.ran(step, executable)
             logs = self.logs()
         return logs if return_dict else self.listed(logs)
 
@@ -435,7 +395,7 @@ class Trainer:
         outputs = self.run_once("predict", feed)
         step = self.step_for("predict", feed.signature)
         array = feed.arrays[self._ports[0].name]
-        if type(x) is np.ndarray and len(self._ports) == 1 and len(outputs) == 1 and not step.bounds:
+        if type(x) is np.ndarray and len(self._ports) == len(outputs) == 1 and not step.bounds and self.host is None:
             # The shape fits as it is: from now on nothing has to be checked for it.
             if array.shape == x.shape and array.dtype == x.dtype and not isinstance(self._output_structure(), dict):
                 executable = step.bind(step.sizes(feed.arrays))
@@ -456,6 +416,9 @@ class Trainer:
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
     def _output_structure(self) -> Any:
+        known = self._last.get("predict")
+        if known is not None and known.data is not None:
+            return self._steps["predict", known][1].form.structure
         return getattr(self.model, "_outputs_struct", None)
 
     def require_compiled(self) -> None:
@@ -484,83 +447,10 @@ class Trainer:
         """Outputs for data; see `kgraph.trainer.fit.predict`."""
         return loops.predict(self, *args, **kwargs)
 
-    # -- looking inside -----------------------------------------------------------------------------------------------
-    def ir(self, stage: str = "graph", mode: str = "train") -> Any:
-        """The step at a stage of the compilation; `str()` of it is text.
-
-        Args:
-            stage: `"graph"` (forward, loss, metrics), `"grad"` (with backward and update), `"optimized"`, `"schedule"`.
-            mode: `"train"`, `"eval"` or `"predict"`.
-
-        Raises:
-            InvalidArgumentError: no such stage or mode.
-            NotBuiltError: the model has no shapes yet.
-        """
-        if stage not in STAGES or mode not in MODES:
-            wrong, needed = (f"stage {stage!r}", STAGES) if stage not in STAGES else (f"mode {mode!r}", MODES)
-            raise InvalidArgumentError(f"ir(): unknown {wrong}", needed="one of " + ", ".join(needed))
-        if stage == "grad" and mode != "train":
-            raise InvalidArgumentError(f"mode {mode!r} has no gradients", fix="use mode='train', or stage='graph'")
-        signature = self._known_signature(mode)
-        if stage == "graph" and mode == "train":
-            self.resolve(signature)
-            return record(self, mode, signature, backward=False).graph
-        step = self.step_for(mode, signature)
-        return step.graph if stage in ("graph", "grad") else step.program.stages[stage]
-
-    def source(self, name: str | None = None, mode: str = "train") -> str:
-        """The emitted source of the kernels of a step, in the order they run.
-
-        Args:
-            name: of one kernel; None for all.
-            mode: `"train"`, `"eval"` or `"predict"`.
-
-        Raises:
-            InvalidArgumentError: there is no such kernel.
-        """
-        sources = self.step_for(mode, self._known_signature(mode)).program.sources()
-        if name is None:
-            return "\n".join(sources.values())
-        if name not in sources:
-            raise InvalidArgumentError(
-                f"there is no kernel {name!r}",
-                needed="one of " + ", ".join(sources) if sources else "",
-                fix="" if sources else "target 'reference' emits no source: compile with target='cpu'",
-            )
-        return sources[name]
-
-    def memory(self, mode: str = "train") -> str:
-        """The memory plan: each buffer with its size as a function of the batch, its life and what lies in it."""
-        return self.step_for(mode, self._known_signature(mode)).program.memory()
-
-    def explain(self, mode: str = "train") -> str:
-        """For each boundary between kernels why it is there."""
-        return self.step_for(mode, self._known_signature(mode)).program.explain()
-
-    def _known_signature(self, mode: str) -> Signature:
-        """The signature last used in a mode, or in training, or the one that the losses suggest."""
-        if not self._is_built():
-            raise NotBuiltError(f"model {self.model.name!r} has no shapes yet", fix="begin it with an Input layer")
-        self.plan()
-        if mode == "predict":
-            return Signature()
-        self.require_compiled()
-        for known in (mode, "train", "eval"):
-            if known in self._last:
-                return self._last[known]
-        targets = []
-        for plan, tensor in zip(self.outputs, _tensors(self.model, "outputs")):
-            if plan.has_target:
-                name = plan.loss if isinstance(plan.loss, str) else getattr(plan.loss, "name", "") or ""
-                sparse = "sparse" in name or "sparse" in getattr(plan.loss, "__name__", "")
-                dims = tuple(tensor.dims[1:])
-                targets.append((plan.name, dims[:-1] if sparse else dims, "int32" if sparse else floatx()))
-        return Signature(tuple(targets))
-
     def __getstate__(self) -> dict[str, Any]:
         """Without compiled code and locks; both come again when needed."""
         state = dict(self.__dict__)
-        state.update(_steps={}, _quick={}, _last={}, _planned=None, _symbols=(), _layers=[], lock=None)
+        state.update(_ran=None, _steps={}, _quick={}, _last={}, _planned=None, _symbols=(), _layers=[], lock=None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ class ProgressBar:
         self.clock = clock
         self.step = 0
         self._live = verbose == 1 and bool(getattr(self.stream, "isatty", lambda: False)())
-        self._signs = _bar_signs(self.stream)
+        self._signs = bar_signs(self.stream)
         self._finished = False
         if verbose and epoch is not None:
             self._write(f"Epoch {epoch}/{epochs}\n")
@@ -172,7 +172,7 @@ class ProgressBar:
         self.stream.flush()
 
 
-def _bar_signs(stream: TextIO) -> tuple[str, str]:
+def bar_signs(stream: TextIO) -> tuple[str, str]:
     """Signs for done and not done that the stream can encode."""
     try:
         "━".encode(getattr(stream, "encoding", None) or "utf-8")

@@ -247,6 +247,11 @@ def scatter_cases() -> Iterator[Case]:
     yield Case("no-id", call("scatter_add", rows=3), [IDS[:0], draw(0, 3)])
 
 
+def scatter_rows_cases() -> Iterator[Case]:
+    yield Case("matrix", lambda b, *v: b.op("scatter_rows", *v, rows=5)[0], [IDS, draw(2, 3, 2)])
+    yield Case("no-id", lambda b, *v: b.op("scatter_rows", *v, rows=3)[0], [IDS[:0], draw(0, 3)])
+
+
 # -- scan -----------------------------------------------------------------------------------------------------------
 def scan_case(
     name: str,
@@ -316,12 +321,28 @@ def _all() -> dict[str, list[Case]]:
     table: dict[str, Any] = {
         **{
             op: unary(op)
-            for op in ("neg", "abs", "exp", "expm1", "sin", "cos", "tanh", "sigmoid", "softplus", "erf", "relu")
+            for op in (
+                "neg",
+                "abs",
+                "exp",
+                "expm1",
+                "sin",
+                "cos",
+                "tanh",
+                "sigmoid",
+                "softplus",
+                "erf",
+                "erfc",
+                "atan",
+                "relu",
+                "watch",
+            )
         },
         **{op: unary(op, positive) for op in ("log", "log1p", "sqrt", "rsqrt")},
         "cast": unary("cast", dtype="f64"),
         **{op: binary(op) for op in ("add", "sub", "mul", "maximum", "minimum")},
         "div": binary("div", draw, positive),
+        "atan2": binary("atan2", draw, positive),
         "mod": [c for c in binary("mod", positive, away["near"]) if c.name != "same-operand-twice"],
         "pow": pow_cases(),
         "select": select_cases(),
@@ -371,6 +392,7 @@ def _all() -> dict[str, list[Case]]:
         "log_softmax": softmax_cases("log_softmax"),
         "gather": gather_cases(),
         "scatter_add": scatter_cases(),
+        "scatter_rows": scatter_rows_cases(),
         "scan": scan_cases(),
     }
     return {op: list(cases) for op, cases in table.items()}

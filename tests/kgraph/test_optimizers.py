@@ -9,7 +9,7 @@ import pytest
 
 from kgraph import ops, optimizers
 from kgraph.core import Trace, Variable
-from kgraph.errors import InvalidArgumentError, UnknownNameError, UnsupportedError
+from kgraph.errors import InvalidArgumentError, UnknownNameError
 from kgraph.ir import Graph
 from kgraph.ir.interpreter import interpret
 from kgraph.optimizers import schedules
@@ -56,8 +56,14 @@ def test_errors() -> None:
         optimizers.Adam(momentums=1.0)
     with pytest.raises(InvalidArgumentError, match="`momentum`"):
         optimizers.SGD(momentum=2.0)
-    with pytest.raises(UnsupportedError, match="MultiOptimizer"):
+    with pytest.raises(InvalidArgumentError, match="MultiOptimizer cannot use"):
         optimizers.MultiOptimizer({})
+    with pytest.raises(InvalidArgumentError, match="loss_scale_factor="):
+        optimizers.OptimizerMap(optimizers.SGD(), {"a": optimizers.LossScaleOptimizer(optimizers.SGD())})
+    with pytest.raises(InvalidArgumentError, match="several optimizers for the weight 'ab'"):
+        optimizers.OptimizerMap(optimizers.SGD(), {"a.*": optimizers.SGD(), ".*b": optimizers.SGD()})["ab"]
+    with pytest.raises(AttributeError, match="each of its `optimizers`"):
+        _ = optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD())).learning_rate
     with pytest.raises(InvalidArgumentError, match="gradient_accumulation_steps=1"):
         optimizers.SGD(gradient_accumulation_steps=1)
     weight = Variable(np.zeros(2, "float32"), name="w")
@@ -121,3 +127,19 @@ def test_schedule_cannot_be_overwritten_by_a_number() -> None:
         optimizer.learning_rate = 0.1
     with pytest.raises(InvalidArgumentError, match="decay_steps"):
         schedules.CosineDecay(0.1, 0)
+
+
+def test_multi_optimizer_moves_each_weight_by_its_own() -> None:
+    first, second, third = (Variable(np.ones(2, "float32"), name=name) for name in ("a", "b", "c"))
+    chosen = optimizers.OptimizerMap(optimizers.SGD(1.0), {"b|c": optimizers.SGD(0.5, momentum=0.9)})
+    optimizer = optimizers.MultiOptimizer(chosen, loss_scale_factor=2.0)
+    optimizer.build([first, second])
+    gradient = np.full(2, 2.0, "float32")
+    optimizer.apply([gradient, gradient], [first, second])
+    assert first.numpy().tolist() == [0.0, 0.0] and second.numpy().tolist() == [0.5, 0.5]
+    assert optimizer.extend([first, second, third]) and len(optimizer.optimizers) == 2
+    optimizer.apply([gradient, None, gradient], [first, second, third])
+    assert first.numpy()[0] == -1.0 and second.numpy()[0] == 0.5 and third.numpy()[0] == 0.5
+    assert int(optimizer.iterations.numpy()) == 2
+    again = optimizers.deserialize(optimizers.serialize(optimizer))
+    assert again.get_config() == optimizer.get_config()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import kgraph
-from kgraph.errors import UnsupportedError
 from kgraph.trainer.diagnose import NotFiniteError
 
 X = np.ones((12, 3), "float32")
@@ -65,13 +64,3 @@ def test_timings_and_reasons(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     _model(lambda x: x * 2.0).fit(X, X[:, :1], verbose=0)
     printed = capsys.readouterr().out
     assert "trace" in printed and "gradients and update" in printed and "on target cpu" in printed
-
-
-def test_own_train_step_is_refused() -> None:
-    class Own(kgraph.Model):
-        def train_step(self, data: Any) -> Any:
-            return {}
-
-    inputs = kgraph.Input((3,))
-    with pytest.raises(UnsupportedError, match="train_step is not supported"):
-        Own(inputs, kgraph.layers.Dense(1)(inputs)).compile("sgd", "mse")

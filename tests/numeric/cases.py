@@ -49,10 +49,11 @@ def covered() -> frozenset[str]:
 
 # -- elementwise ------------------------------------------------------------------------------------------------------
 SIGNED = (
-    "neg abs exp expm1 sin cos tanh sigmoid softplus erf relu sign floor ceil round stop_gradient is_nan is_finite"
+    "neg abs exp expm1 sin cos tanh sigmoid softplus erf erfc atan relu sign floor ceil round stop_gradient watch "
+    "is_nan is_finite"
 ).split()
 POSITIVE = "log log1p sqrt rsqrt".split()
-FUNCTIONS = "exp expm1 sin cos tanh sigmoid softplus erf log log1p sqrt rsqrt pow".split()
+FUNCTIONS = "exp expm1 sin cos tanh sigmoid softplus erf erfc atan atan2 log log1p sqrt rsqrt pow".split()
 ARITHMETIC = "add sub mul div maximum minimum".split()
 COMPARISONS = "gt ge lt le eq ne".split()
 # Subnormal numbers are left out: kernels flush them to zero.
@@ -134,6 +135,8 @@ def binary_special(s: Sheet, dtype: str) -> None:
     # The sign of a zero is not kept (nsz), so what divides by one is not compared.
     s.out("div", s.b.div(x, s.b.select(s.b.eq(y, 0.0), 1.0, y)), "arithmetic")
     s.out("select", s.b.select(s.b.gt(x, y), x, y))
+    # Of which zero a point lies beyond is not kept either: it would be half a turn.
+    s.out("atan2", s.b.atan2(s.b.add(s.b.abs(x), 1e-3), y), "function")
     for op in ("logical_and", "logical_or", "logical_xor"):
         s.out(op, s.b.op(op, s.b.gt(x, 0.0), s.b.lt(y, 1.0)))
     s.out("logical_not", s.b.logical_not(x))
@@ -172,6 +175,29 @@ def whole_numbers(s: Sheet, dtype: str) -> None:
         s.out(op, s.b.op(op, x))
     s.out("pow", s.b.pow(x, s.b.abs(y)))
     s.out("by zero", s.b.div(x, s.b.mul(y, 0)))
+
+
+@sheet("i32", "i64", "u8", "u32", "i8")
+def bits(s: Sheet, dtype: str) -> None:
+    """Shifts within the width of the type, at it and past it."""
+    low, high = (0, 200) if dtype.startswith("u") else (-100, 100)
+    x, y = s.input(typed(dtype, "B, 5"), integers(low, high)), s.input(typed(dtype, "5"), values(1, 7, 3, 0, 5))
+    for op in ("bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"):
+        s.out(op, s.b.op(op, x, y))
+        s.out(f"{op} literal", s.b.op(op, x, 2))
+    s.out("bit_not", s.b.bit_not(x))
+    for count in (8, 31, 32, 63, 64, 100):
+        s.out(f"shift_left {count}", s.b.shift_left(x, count))
+        s.out(f"shift_right {count}", s.b.shift_right(x, count))
+
+
+@sheet(*FLOATS)
+def patterns(s: Sheet, dtype: str) -> None:
+    x = s.input(typed(dtype, "B, 18"), values(*SPECIAL))
+    as_integer = "i32" if dtype == "f32" else "i64"
+    bits = s.b.bitcast(x, dtype=as_integer)
+    s.out("to integer", bits)
+    s.out("next", s.b.bitcast(s.b.add(s.b.select(s.b.is_nan(x), 0, bits), 1), dtype=dtype))
 
 
 @sheet("f32", "f64", "i32", "i64", "u8", "bool")
@@ -247,6 +273,23 @@ def running_sums(s: Sheet, dtype: str) -> None:
                 y = s.b.cumsum(x, axis=axis, reverse=reverse, exclusive=exclusive)
                 s.out(f"axis {axis}, reverse {reverse}, exclusive {exclusive}", y, "sum")
     s.out("size 1", s.b.cumsum(s.input(typed(dtype, "B, 1")), axis=1))
+
+
+@sheet("f32", "f64", "i32", "i64", "u8")
+def orders(s: Sheet, dtype: str) -> None:
+    """Equal elements keep their order, NaN is greatest; rows shorter and longer than a run of insertions."""
+    drawn = integers(0, 6) if dtype not in FLOATS else values(np.nan, 1.0, -0.0, 0.0, np.inf, -np.inf, 2.0, 1.0, 3.0)
+    for shape in ("B, 1", "B, 8", "B, 9", "B, 70", "2, B", "B", "B, 3, 5", "B, 0"):
+        x = s.input(typed(dtype, shape), drawn)
+        for descending in (False, True):
+            s.out(f"[{shape}] {descending}", s.b.argsort(x, descending=descending))
+    s.out("of a computed value", s.b.argsort(s.b.mul(x, x)))
+    s.out("of a transpose", s.b.argsort(s.b.transpose(s.input(typed(dtype, "B, 9"), drawn), perm=(1, 0))))
+
+
+def _ordered(b: Builder, state: Value, x: Value) -> tuple[list[Value], list[Value]]:
+    order = b.argsort(b.add(state, x))
+    return [b.add(state, b.cast(order, dtype=state.dtype))], [order]
 
 
 @sheet("f32", "f64")
@@ -347,6 +390,9 @@ def rows_by_id(s: Sheet, dtype: str) -> None:
         updates = s.input(typed(dtype, "B, 3, 4"), integers(-9, 9))
         s.out("scatter_add", b.scatter_add(ids, updates, rows=6))
         s.out("scatter_add of a computed value", b.scatter_add(ids, b.mul(updates, updates), rows=7))
+        sums, hit = b.scatter_rows(ids, updates, rows=9)  # rows without a hit are left unwritten
+        s.out("scatter_rows", b.select(b.reshape(hit, shape=(9, 1)), sums, 0))
+        s.out("scatter_rows, hit", b.cast(hit, dtype="i32"))
     s.out("gather, one id", b.gather(table, s.input("i32[]", integers(0, 6))))
     s.out(
         "gather, vector",
@@ -488,6 +534,7 @@ def loops(s: Sheet, dtype: str) -> None:
         scan(b, [h, b.slice(by_time, starts=(0, 0, 0), limits=(1, B, 3)), w, bias], _recurrent, 1, 1),
         "model",
     )
+    s.out("order", scan(b, [h, by_time], _ordered, 1, 1), "model")
     halve = scan(b, [h], lambda i, v: ([i.mul(v, 0.5)], []), 1, 0, length=5)
     s.out("states only", halve, "arithmetic")
     s.out("outputs only", scan(b, [by_time], lambda i, v: ([], [i.mul(v, v)]), 0, 1), "arithmetic")

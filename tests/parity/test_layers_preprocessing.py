@@ -66,6 +66,34 @@ def test_discretization_adapts(bins: int, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(ours(x)))
 
 
+def test_normalization_moments(rng: np.random.Generator) -> None:
+    x = rng.normal(3.0, 2.0, size=(30, 4)).astype("float32")
+
+    def batches() -> Any:
+        yield x[:10]
+        yield x[10:], np.zeros(20)
+
+    for data in (lambda: batches(), lambda: [x[:7], x[7:]], lambda: kgraph.utils.split_dataset(x, 29)[0].batch(9)):
+        ours, theirs = kgraph.layers.Normalization(invert=True), keras.layers.Normalization(invert=True)
+        ours.adapt(data())
+        rows = x[:29] if isinstance(data(), kgraph.utils.PyDataset) else x
+        theirs.adapt(rows)
+        assert_close(ours.mean, theirs.mean, rtol=1e-5)
+        assert_close(ours.variance, theirs.variance, rtol=1e-4)
+        assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+    with pytest.raises(KGraphError, match="another shape"):
+        ours.adapt(np.ones((3, 5), "float32"))
+
+
+def test_discretization_edges() -> None:
+    x = np.array([[np.nan, -1, 0], [1, 2, 0.5]], "float32")
+    for edges in ([0.0, 1.0], [1.0, 0.0], [0.5]):
+        ours = kgraph.layers.Discretization(bin_boundaries=edges)
+        np.testing.assert_array_equal(ours(x), np.asarray(keras.layers.Discretization(bin_boundaries=edges)(x)))
+        inputs = kgraph.Input((3,))
+        np.testing.assert_array_equal(kgraph.Model(inputs, ours(inputs)).predict(x, verbose=0), ours(x))
+
+
 @pytest.mark.parametrize("mode", ["multi_hot", "one_hot", "count"])
 @pytest.mark.parametrize("shape", [(4, 3), (4, 1), (5,)])
 def test_category_encoding(mode: str, shape: tuple[int, ...], rng: np.random.Generator) -> None:
@@ -117,6 +145,22 @@ def test_integer_lookup_inside_a_model() -> None:
         inputs = kgraph.Input((3,), dtype="int32")
         model = kgraph.Model(inputs, layer(inputs))
         np.testing.assert_array_equal(model.predict(ids, verbose=0), np.asarray(layer(ids)))
+    rng = np.random.default_rng(3)
+    spread = [int(v) for v in rng.permutation(40_000)[:50] - 20_000]  # too far apart for a table
+    wide = np.concatenate([rng.choice(spread, 20), rng.integers(-20_000, 20_000, 20)]).reshape(4, 10).astype("int32")
+    for kwargs in ({}, {"num_oov_indices": 3, "mask_token": 5}, {"output_mode": "count"}, {"num_oov_indices": 0}):
+        layer = L.IntegerLookup(vocabulary=spread, **kwargs)
+        data = wide if kwargs.get("num_oov_indices") != 0 else wide[:2]
+        inputs = kgraph.Input((10,), dtype="int32")
+        np.testing.assert_array_equal(kgraph.Model(inputs, layer(inputs)).predict(data, verbose=0), layer(data))
+    weighted = L.IntegerLookup(vocabulary=[3, 5], idf_weights=[0.5, 2.0], output_mode="tf_idf")
+    inputs = kgraph.Input((3,), dtype="int32")
+    found = kgraph.Model(inputs, weighted(inputs)).predict(np.array([[3, 5, 5], [1, 1, 3]]), verbose=0)
+    np.testing.assert_allclose(found, [[0, 0.5, 4], [2.5, 0.5, 0]])
+    far = L.IntegerLookup(vocabulary=[2**40, 7])
+    inputs = kgraph.Input((2,), dtype="int64")
+    found = kgraph.Model(inputs, far(inputs)).predict(np.array([[7, 2**40], [1, 2**40 + 1]]), verbose=0)
+    np.testing.assert_array_equal(found, [[2, 1], [0, 0]])
     back = L.IntegerLookup(vocabulary=[12, 36, 7], invert=True)
     inputs = kgraph.Input((3,), dtype="int32")
     found = kgraph.Model(inputs, back(inputs)).predict(np.array([[0, 1, 3]], "int32"), verbose=0)
@@ -134,8 +178,8 @@ def test_hashing() -> None:
     masked = np.asarray(L.Hashing(10, mask_value=5)(values))
     assert masked[5] == 0
     assert (masked == 0).sum() == 1
-    with pytest.raises(UnsupportedError, match="cannot be part of a model"):
-        L.Hashing(3)(kgraph.Input((2,)))
+    with pytest.raises(UnsupportedError, match="cannot read what the model computes"):
+        L.Hashing(3)(L.Dense(2)(kgraph.Input((2,))))
 
 
 RANDOM: dict[str, Make] = {
@@ -245,6 +289,13 @@ def test_left_out_names_say_what_to_use(name: str) -> None:
         lambda: L.Resizing(3, 3, interpolation="spline"),
         lambda: L.StringLookup(vocabulary=["a", "a"]),
         lambda: L.Hashing(0),
+        lambda: L.Normalization(mean=[1.0, 2.0], variance=1.0),
+        lambda: L.Normalization(axis=None, mean=[1.0], variance=[1.0]),
+        lambda: L.Normalization().adapt([]),
+        lambda: L.Discretization(num_bins=0),
+        lambda: L.Discretization(bin_boundaries=[0.0, 2.0, 1.0]),
+        lambda: L.Discretization(num_bins=3).adapt([]),
+        lambda: L.Discretization(num_bins=3)(np.ones(3)),
     ],
 )
 def test_wrong_arguments(make: Callable[[], Any]) -> None:

@@ -177,7 +177,8 @@ class CpuExecutable(Executable):
         gathered = []
         for name, array in sources.items():
             staging = self._inputs[name]
-            row = array.strides[0] if array.ndim else array.itemsize
+            # Not strides[0]: of a single row NumPy takes any stride for contiguous, `x[:3][:1]` keeps that of `x`.
+            row = array.nbytes // len(array) if array.ndim and len(array) else array.itemsize
             gathered.append(Source(array.ctypes.data, len(array), row, staging.ctypes.data))
         kept = []
         for result, array in zip(self._outputs, sinks, strict=False):

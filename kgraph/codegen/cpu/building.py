@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kgraph.codegen.cpu.cache import ObjectCache, Recipe
 from kgraph.codegen.cpu.driver import Driver, driver_recipe, load_driver
 from kgraph.codegen.cpu.kernel import EmittedKernel
-from kgraph.codegen.cpu.objects import host_cpu_key, load_object
+from kgraph.codegen.cpu.objects import host_cpu_key, load_objects
 from kgraph.codegen.cpu.tilelib import load_tiles, tiles_recipe
 from kgraph.config import settings
 from kgraph.ir.graph import Node
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeCode", "build_native"]
 
-EMISSION_VERSION = "2"
+EMISSION_VERSION = "3"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def build_native(kernels: Mapping[Node, EmittedKernel], float_types: Iterable[st
         for dtype in dtypes:
             load_tiles(lambda recipe: found.take(recipe.key), dtype)
         _libraries.update(recipe.key for recipe in libraries)
-        for source, key in keys.items():
-            _functions[source] = load_object(found.take(key)).address(_symbol(source))
+        modules = load_objects([found.take(key) for key in keys.values()])
+        for source, module in zip(keys, modules, strict=True):
+            _functions[source] = module.address(_symbol(source))
         functions = {node: _functions[kernel.source] for node, kernel in kernels.items()}
     return NativeCode(driver, functions, found.compiled)
 

@@ -9,6 +9,7 @@ from kgraph.codegen.cpu.kernel import EmittedKernel, KernelContext
 from kgraph.codegen.cpu.moves import emit_concat, emit_cumsum, emit_pool_grad, emit_scatter
 from kgraph.codegen.cpu.products import emit_conv, emit_gemm, emit_wgrad
 from kgraph.codegen.cpu.reductions import emit_cols, emit_rows
+from kgraph.codegen.cpu.sorting import emit_argsort
 from kgraph.codegen.memory import MemoryPlan
 from kgraph.errors import UnsupportedError
 from kgraph.ir.graph import Graph, Node
@@ -25,6 +26,7 @@ FAMILIES: dict[str, Callable[[KernelContext], EmittedKernel]] = {
     "pool_grad": emit_pool_grad,
     "scatter": emit_scatter,
     "cumsum": emit_cumsum,
+    "argsort": emit_argsort,
     "concat": emit_concat,
 }
 

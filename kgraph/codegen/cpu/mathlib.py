@@ -418,6 +418,45 @@ def _pow32(x: _Value, y: _Value) -> _Value:
     return unit.select(1.0, result)
 
 
+# atan(u) / u as a polynomial in u^2 for |u| <= tan(pi / 8): within 8e-13 of it (Chebyshev interpolation).
+_ATAN = (
+    *(0.9999999999992654, -0.3333333327802844, 0.19999993151565465, -0.14285389810533583, 0.11103508397480694),
+    *(-0.08992970170879451, 0.06975871306516182, -0.037681416440507265),
+)
+_PI = 3.141592653589793
+
+
+def _atan_of_quotient(low: _Value, high: _Value) -> _Value:
+    """atan(low / high) in f64 for 0 <= low <= high: in [0, pi/4]; NaN where either is."""
+    t = low / high.compare("oeq", 0.0).select(1.0, high)
+    both_infinite = low.compare("oeq", float("inf")) & high.compare("oeq", float("inf"))
+    t = both_infinite.select(1.0, t)
+    steep = t > 0.41421356237309503
+    u = steep.select((t - 1.0) / (t + 1.0), t)
+    return _fma(_horner(u * u, _ATAN), u, steep.select(u.body.constant("f64", _PI / 4), 0.0))
+
+
+def _atan2_32(y: _Value, x: _Value) -> _Value:
+    up, across = _abs(y).convert("fpext", "f64"), _abs(x).convert("fpext", "f64")
+    wide = across >= up
+    # the comparison is false beside NaN, and then both of the pair are taken: the NaN gets into the quotient
+    angle = _atan_of_quotient(wide.select(up, across), wide.select(across, up))
+    angle = wide.select(angle, _PI / 2 - angle)
+    backwards = x.bits("i32").compare("slt", 0)  # not x < 0: -0.0 is behind too
+    angle = backwards.select(_PI - angle, angle).convert("fptrunc", "f32")
+    return _copysign(angle, y)
+
+
+def _atan32(x: _Value) -> _Value:
+    y = _atan2_32(x, x.body.constant("f32", 1.0))
+    return (_abs(x) < 2.0**-12).select(x, y)  # within 0.33 ulp there; keeps subnormals
+
+
+def _erfc32(x: _Value) -> _Value:
+    # the tail falls to 1e-38 and must keep its relative accuracy; rare in models, so a call will do
+    return x.body.call("erfc", x.convert("fpext", "f64")).convert("fptrunc", "f32")
+
+
 # ------------------------------------------------------------------------------
 # f64 through libm
 
@@ -628,7 +667,11 @@ FUNCTIONS: dict[tuple[str, str], Callable[..., _Value]] = {
     ("sin", "f32"): _sin32,
     ("cos", "f32"): _cos32,
     ("pow", "f32"): _pow32,
+    ("atan", "f32"): _atan32,
+    ("atan2", "f32"): _atan2_32,
+    ("erfc", "f32"): _erfc32,
     **{(name, "f64"): _libm(name) for name in ("exp", "log", "log1p", "expm1", "tanh", "erf", "sin", "cos", "pow")},
+    **{(name, "f64"): _libm(name) for name in ("atan", "atan2", "erfc")},
     ("sigmoid", "f64"): _sigmoid64,
     ("softplus", "f64"): _softplus64,
 }
@@ -642,7 +685,7 @@ for _kind in ("f32", "f64"):
     FUNCTIONS["ceil", _kind] = lambda x: x.body.intrinsic("ceil", x)
     FUNCTIONS["rint", _kind] = lambda x: x.body.intrinsic("roundeven", x)
 
-_ARITY = {"pow": 2, "fma": 3}
+_ARITY = {"pow": 2, "atan2": 2, "fma": 3}
 
 
 def function_name(name: str, kind: str) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import struct
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import llvmlite
@@ -31,6 +31,7 @@ __all__ = [
     "host_cpu_key",
     "host_vector_bits",
     "load_object",
+    "load_objects",
     "optimized_ir",
     "undefined_symbols",
 ]
@@ -190,7 +191,7 @@ class NativeModule:
 
 
 _lock = threading.RLock()
-_engines: list[Any] = []  # the last one takes new objects
+_engines: list[Any] = []  # all of them stay, and with them their code
 _loaded: dict[bytes, NativeModule] = {}
 _defined: dict[str, int] = {}  # every symbol of every loaded object, so that objects can call one another
 _added: set[str] = set()
@@ -211,33 +212,59 @@ def load_object(data: bytes) -> NativeModule:
     The same bytes give the same module. Raises :class:`NativeCodeError` for bytes that are no object file and for
     an unresolved symbol.
     """
-    digest = hashlib.sha256(data).digest()
+    return load_objects([data])[0]
+
+
+def load_objects(group: Sequence[bytes]) -> list[NativeModule]:
+    """Load several objects at once, which is quicker than one by one; they may not call one another."""
+    digests = [hashlib.sha256(data).digest() for data in group]
     with _lock:
-        module = _loaded.get(digest)
-        if module is None:
-            module = _loaded[digest] = _load(data)
-        return module
+        new = {digest: data for digest, data in zip(digests, group) if digest not in _loaded}
+        for batch in _without_clashes(new):
+            _loaded.update(zip(batch, _load([new[digest] for digest in batch])))
+        return [_loaded[digest] for digest in digests]
 
 
-def _load(data: bytes) -> NativeModule:
-    table = _elf_symbols(data) if sys.platform.startswith("linux") else None
-    if not _engines:
-        _engines.append(_new_engine())
-    if table is not None:
-        defined, undefined = table
-        for name in undefined:
+def _without_clashes(new: Mapping[bytes, bytes]) -> Iterator[list[bytes]]:
+    """Groups in which no symbol is defined twice: one engine has one name space."""
+    batch: list[bytes] = []
+    taken: set[str] = set()
+    for digest, data in new.items():
+        defined = set(_elf_symbols(data)[0]) if _is_elf() else {""}
+        if taken & defined:
+            yield batch
+            batch, taken = [], set()
+        batch.append(digest)
+        taken |= defined
+    if batch:
+        yield batch
+
+
+def _is_elf() -> bool:
+    return sys.platform.startswith("linux")
+
+
+def _load(group: Sequence[bytes]) -> list[NativeModule]:
+    """Objects without a clash into an engine of their own.
+
+    Code reaches its constants by 32-bit distances. An engine that grew over the life of the process would, sooner or
+    later, put the two on different sides of some mapping of gigabytes, and LLVM would end the process.
+    """
+    tables = [_elf_symbols(data) if _is_elf() else None for data in group]
+    for table in tables:
+        for name in table[1] if table else ():
             _resolve(name)
-        if any(name in _defined for name in defined):
-            # One engine has one name space: a second object with the same symbol would answer for the first.
-            _engines.append(_new_engine())
-    engine = _engines[-1]
-    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    engine = _new_engine()
+    _engines.append(engine)
+    for data in group:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
     engine.finalize_object()
-    if table is None:
-        return NativeModule(engine, None)
-    addresses = {name: int(engine.get_function_address(name)) for name in defined}
-    _defined.update(addresses)
-    return NativeModule(engine, addresses)
+    modules = []
+    for table in tables:
+        addresses = {name: int(engine.get_function_address(name)) for name in table[0]} if table else None
+        _defined.update(addresses or {})
+        modules.append(NativeModule(engine, addresses))
+    return modules
 
 
 def _new_engine() -> Any:

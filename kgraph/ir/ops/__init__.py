@@ -1,5 +1,5 @@
 """The op set, by family.  Importing this package fills `kgraph.ir.opdef.OPS`."""
 
-from kgraph.ir.ops import contract, control, elementwise, nn, random, reduce, shape
+from kgraph.ir.ops import bits, contract, control, derivative, elementwise, nn, random, reduce, shape, sort
 
-__all__ = ["contract", "control", "elementwise", "nn", "random", "reduce", "shape"]
+__all__ = ["bits", "contract", "control", "derivative", "elementwise", "nn", "random", "reduce", "shape", "sort"]

@@ -62,6 +62,10 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=np.asarray(x).dtype)
 
 
+def _erfc(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erfc, otypes=[np.float64])(x), dtype=np.asarray(x).dtype)
+
+
 def _sigmoid(x: Array) -> Array:
     # exp of a non-positive number only, so neither side overflows.
     e = np.exp(-np.abs(x))
@@ -128,6 +132,18 @@ _unary(
     "Gauss error function.  x: f[*S] -> f[*S].",
     _erf,
     lambda b, x, y, dy: b.mul(dy, b.mul(2 / math.sqrt(math.pi), b.exp(b.neg(b.mul(x, x))))),
+)
+_unary(
+    "erfc",
+    "1 - erf(x) without cancellation for large x.  x: f[*S] -> f[*S].",
+    _erfc,
+    lambda b, x, y, dy: b.mul(dy, b.mul(-2 / math.sqrt(math.pi), b.exp(b.neg(b.mul(x, x))))),
+)
+_unary(
+    "atan",
+    "Angle in radians, between -pi/2 and pi/2, whose tangent is x.  x: f[*S] -> f[*S].",
+    np.arctan,
+    lambda b, x, y, dy: b.div(dy, b.add(b.mul(x, x), 1.0)),
 )
 _unary("floor", "Largest integer <= x, as a float.  x: f[*S] -> f[*S].", np.floor, None)
 _unary("ceil", "Smallest integer >= x, as a float.  x: f[*S] -> f[*S].", np.ceil, None)
@@ -197,6 +213,8 @@ def _binary_infer(op: str, result: str | None, kinds: str = "any") -> Infer:
             raise DtypeError(f"{op} needs operands of one element type", got=f"{x} and {y}", fix="cast one of them")
         if kinds == "number" and x.dtype == "bool":
             raise DtypeError(f"{op} needs numbers", got=f"{x} and {y}", fix="cast to f32 or i32 first")
+        if kinds == "float" and not is_float(x.dtype):
+            raise DtypeError(f"{op} needs floating-point tensors", got=f"{x} and {y}", fix="cast to f32 first")
         return [TensorType(result or x.dtype, broadcast_shapes(op, [x.shape, y.shape]))]
 
     return infer
@@ -206,7 +224,12 @@ BinaryRule = Callable[[Builder, Value, Value, Value, Value], tuple[Value | None,
 
 
 def _binary(
-    name: str, doc: str, reference: Callable[..., Array], rule: BinaryRule | None, traits: Sequence[str] = ()
+    name: str,
+    doc: str,
+    reference: Callable[..., Array],
+    rule: BinaryRule | None,
+    traits: Sequence[str] = (),
+    kinds: str = "number",
 ) -> None:
     """Declare a binary op whose derivatives are `rule(b, x, y, z, dz) -> (dx, dy)` before summing out broadcasting."""
 
@@ -226,7 +249,7 @@ def _binary(
     define_op(
         name,
         doc=doc,
-        infer=_binary_infer(name, None, "number"),
+        infer=_binary_infer(name, None, kinds),
         reference=reference,
         vjp=no_gradient if rule is None else vjp,
         traits={ELEMENTWISE, *traits},
@@ -293,6 +316,20 @@ _binary(
     lambda b, x, y, z, dz: (dz, b.neg(b.mul(dz, b.floor(b.div(x, y))))),
 )
 _binary("floor_div", "floor(x / y), broadcasting.", np.floor_divide, None)
+
+
+def _atan2_rule(b: Builder, x: Value, y: Value, z: Value, dz: Value) -> tuple[Value | None, Value | None]:
+    scaled = b.div(dz, b.add(b.mul(x, x), b.mul(y, y)))
+    return b.mul(scaled, y), b.neg(b.mul(scaled, x))
+
+
+_binary(
+    "atan2",
+    "Angle in radians, between -pi and pi, of the point (y, x) seen from the origin: atan2(x, y) with x upwards.",
+    np.arctan2,
+    _atan2_rule,
+    kinds="float",
+)
 
 _COMPARISONS: tuple[tuple[str, str, Callable[..., Array], tuple[str, ...]], ...] = (
     ("gt", "x > y.  t[*S], t[*S] -> bool[*S], broadcasting.", np.greater, ()),

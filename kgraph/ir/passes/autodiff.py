@@ -1,19 +1,24 @@
 """Reverse-mode differentiation, graph to graph.
 
 Walks the nodes that lie between `wrt` and `loss` backwards and lets each op's `vjp` write its derivative (Griewank
-and Walther, Evaluating Derivatives, ch. 3).  The gradients are ordinary nodes at the end of the same graph.
+and Walther, Evaluating Derivatives, ch. 3).  The gradients are ordinary nodes of the same graph: at its end, or, where
+the program itself asks for derivatives, in the place of its `gradients` nodes (`ExpandGradients`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from kgraph.errors import ShapeError, UnsupportedError
 from kgraph.ir.builder import Builder
-from kgraph.ir.graph import Graph, Node, Value, literal
+from kgraph.ir.graph import Graph, Literal, Node, Value, literal
+from kgraph.ir.opdef import no_gradient
+from kgraph.ir.passes.base import Pass, PassContext
 from kgraph.ir.types import is_float
 
-__all__ = ["append_gradients", "backpropagate"]
+__all__ = ["ExpandGradients", "append_gradients", "backpropagate", "reached_by_gradient"]
 
 
 def append_gradients(graph: Graph, loss: Value, wrt: Sequence[Value]) -> list[Value | None]:
@@ -68,3 +73,58 @@ def _materialised(builder: Builder, grad: Value | None, value: Value) -> Value |
     if grad is not None and grad.shape != value.shape:
         grad = builder.op("broadcast_to", grad, shape=value.shape)
     return grad
+
+
+def reached_by_gradient(loss: Value) -> set[Value]:
+    """The values that a gradient of `loss` comes to: those it depends on through floats and ops with a derivative."""
+    reached, stack = {loss}, [loss]
+    while stack:
+        node = stack.pop().producer
+        if node is None or node.op.vjp is no_gradient:
+            continue
+        for value in node.operands:
+            if value not in reached and not isinstance(value, Literal) and is_float(value.dtype):
+                reached.add(value)
+                stack.append(value)
+    return reached
+
+
+@dataclass(frozen=True)
+class ExpandGradients(Pass):
+    """Write derivatives in the place of `gradients` nodes, and drop the `watch` nodes that marked their ends.
+
+    In program order, so that a derivative of a derivative meets ordinary nodes.
+    Example (golden): tests/golden/ir/expand_gradients/twice.kg
+    """
+
+    name: ClassVar[str] = "expand-gradients"
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        """Change `graph`; True when there was a `gradients` node."""
+        if not any(node.op.name in ("gradients", "watch") for node in graph.nodes):
+            return False
+        nodes, graph.nodes = graph.nodes, []
+        for node in nodes:
+            if node.op.name == "gradients":
+                _expand(graph, node)
+            else:
+                graph.nodes.append(node)
+        for node in [node for node in graph.nodes if node.op.name == "watch"]:
+            graph.replace(node.result, node.operands[0])
+            node.drop_uses()
+        graph.nodes = [node for node in graph.nodes if node.op.name != "watch"]
+        graph.remove_dead()
+        return True
+
+
+def _expand(graph: Graph, node: Node) -> None:
+    """Append the derivative that `node` asks for, and let it stand for the node's results."""
+    loss, *wrt = node.operands
+    builder = Builder(graph)
+    grads = backpropagate(builder, list(graph.nodes), {loss: literal(1.0, loss.dtype)}, wrt)
+    with builder.location(node.loc):
+        for result, grad, value in zip(node.results, grads, wrt, strict=True):
+            if grad is None or isinstance(grad, Literal):
+                grad = builder.op("broadcast_to", grad or literal(0.0, value.dtype), shape=value.shape)
+            graph.replace(result, grad)
+    node.drop_uses()

@@ -109,7 +109,9 @@ def attr_key(value: Any) -> Any:
 
 # -- constants ------------------------------------------------------------------------------------------------------
 # Made up from indices: cheaper to compute again than to read from memory.
-_NOT_FOLDED = frozenset({"constant", "iota", "dim_size", "broadcast_to", "random_uniform", "scan", "kernel"})
+_NOT_FOLDED = frozenset(
+    {"constant", "iota", "dim_size", "broadcast_to", "random_uniform", "scan", "kernel", "gradients"}
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from kgraph.errors import InvalidArgumentError, UnknownNameError
+from kgraph.ir.passes.autodiff import ExpandGradients
 from kgraph.ir.passes.base import Pass
 from kgraph.ir.passes.cleanup import CommonSubexpressions, DeadCode, FoldConstants
 from kgraph.ir.passes.decompose import Decompose
@@ -22,6 +23,7 @@ BEFORE_GRADIENTS: list[Pass] = [
     CommonSubexpressions(),  # one softmax where loss and metric wrote two: stabilise matches identity
     Stabilise(),  # while the logarithm still stands on the softmax: the gradient must be that of the stable form
     DeadCode(),  # autodiff walks every node it finds
+    ExpandGradients(),  # derivatives that the program takes itself; last, so that they are those of the stable form
 ]
 
 # Between autodiff and scheduling.
@@ -40,6 +42,7 @@ PASSES: list[type[Pass]] = [
     DeadCode,
     Decompose,
     DropStopGradient,
+    ExpandGradients,
     FoldConstants,
     Simplify,
     Stabilise,

@@ -26,10 +26,10 @@ __all__ = ["Stabilise"]
 
 @dataclass(frozen=True)
 class Stabilise(Pass):
-    """Rewrite logarithms of softmax and sigmoid, clipped or not, and drop a second normalisation of a softmax.
+    """Rewrite logarithms of softmax and sigmoid, and drop a second normalisation of a softmax.
 
-    `log(softmax(z))`, `log(sigmoid(z))`, `log(1 - sigmoid(z))`, each also with `maximum` and `minimum` by literals in
-    between.
+    `log(softmax(z))`, `log(sigmoid(z))`, `log(1 - sigmoid(z))`, each also with a reshape, or `maximum` and
+    `minimum` by literals, in between.
     Example (golden): tests/golden/ir/stabilise/categorical_crossentropy.kg
     """
 
@@ -37,7 +37,7 @@ class Stabilise(Pass):
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         """Change `graph`; True when anything matched."""
-        return rewrite(graph, [Pattern(("div",), _normalised_twice), Pattern(("log",), _log)], ctx)
+        return rewrite(graph, _PATTERNS, ctx)
 
 
 # -- matching -------------------------------------------------------------------------------------------------------
@@ -86,6 +86,25 @@ def _normalised_twice(node: Node, r: Rewriter) -> bool:
     if total.shape != (*x.shape[:axis], 1, *x.shape[axis + 1 :]):
         return False
     return r.replace(node, x)
+
+
+def _reshaped_probabilities(node: Node, r: Rewriter) -> bool:
+    """reshape(softmax(z)) -> softmax(reshape(z)), also of sigmoid, where the axis of the classes stays the last one.
+
+    `TimeDistributed` puts such a reshape between the probabilities and their logarithm.
+    """
+    soft, sigmoid = made_by(node.operands[0], "softmax"), made_by(node.operands[0], "sigmoid")
+    inner = soft or sigmoid
+    if inner is None or not r.has_one_use(inner.results[0]):
+        return False
+    z = inner.operands[0]
+    if soft is not None:
+        last = soft.attrs["axis"] % z.type.rank == z.type.rank - 1
+        if not last or not node.results[0].shape or node.results[0].shape[-1] != z.shape[-1]:
+            return False
+    moved = r.op("reshape", z, **node.attrs)
+    rank = len(node.results[0].shape)
+    return r.replace(node, r.softmax(moved, axis=rank - 1) if soft is not None else r.sigmoid(moved))
 
 
 def _log(node: Node, r: Rewriter) -> bool:
@@ -140,3 +159,10 @@ def _clip(r: Rewriter, value: Value, steps: list[tuple[str, Literal]]) -> Value:
     for op, bound in steps:
         value = r.op(op, value, bound)
     return value
+
+
+_PATTERNS = [
+    Pattern(("reshape",), _reshaped_probabilities),  # in program order, so before the logarithm is looked at
+    Pattern(("div",), _normalised_twice),
+    Pattern(("log",), _log),
+]

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # 2**-24: half the spacing of float32 just below 1, so that log(1 - u) never meets 0.
-_TINY = 2.0**-24
+TINY = 2.0**-24
 
 
 class _Global:
@@ -141,7 +141,7 @@ def global_generator() -> SeedGenerator:
     return _GLOBAL.generator
 
 
-def _generator(seed: Any) -> SeedGenerator:
+def generator_of(seed: Any) -> SeedGenerator:
     if isinstance(seed, SeedGenerator):
         return seed
     if seed is None:
@@ -150,7 +150,7 @@ def _generator(seed: Any) -> SeedGenerator:
         return SeedGenerator(int(seed))  # a plain number gives the same draw each time
 
 
-def _bits(trace: Trace, shape: Any, generator: SeedGenerator) -> TracedTensor:
+def bits(trace: Trace, shape: Any, generator: SeedGenerator) -> TracedTensor:
     """Uniform float32 in [0, 1)."""
     seed, step = generator.keys(trace)
     drawn = trace.emit("random_uniform", seed, step, shape=shape_argument(shape), stream=trace.next_stream())
@@ -158,7 +158,7 @@ def _bits(trace: Trace, shape: Any, generator: SeedGenerator) -> TracedTensor:
     return drawn
 
 
-def _draw(body: Any, title: str, *args: Any) -> Any:
+def draw(body: Any, title: str, *args: Any) -> Any:
     if current_trace() is not None:
         return body(*args)
     if has_symbolic(list(args)):
@@ -166,13 +166,13 @@ def _draw(body: Any, title: str, *args: Any) -> Any:
     return run_eagerly(body, title, args, {})
 
 
-def _active() -> Trace:
+def active_trace() -> Trace:
     trace = current_trace()
     assert trace is not None
     return trace
 
 
-def _float_dtype(dtype: Any) -> str:
+def float_dtype(dtype: Any) -> str:
     name = standardize_dtype(dtype)
     if not is_float_dtype(name):
         raise InvalidArgumentError(
@@ -183,35 +183,35 @@ def _float_dtype(dtype: Any) -> str:
 
 def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Uniform numbers in [minval, maxval)."""
-    generator, name = _generator(seed), _float_dtype(dtype)
+    generator, name = generator_of(seed), float_dtype(dtype)
 
     def body(shape: Any) -> Any:
         from kgraph import ops
 
-        u = ops.cast(_bits(_active(), shape, generator), name)
+        u = ops.cast(bits(active_trace(), shape, generator), name)
         return u if (minval, maxval) == (0.0, 1.0) else u * (maxval - minval) + minval
 
-    return _draw(body, "uniform", shape)
+    return draw(body, "uniform", shape)
 
 
-def _normal_from_bits(trace: Trace, shape: Any, generator: SeedGenerator) -> Any:
+def normal_from_bits(trace: Trace, shape: Any, generator: SeedGenerator) -> Any:
     from kgraph import ops
 
     # Box and Muller (1958): sqrt(-2 log u) cos(2 pi v).  1 - u lies in (0, 1], so the logarithm is finite.
-    u, v = _bits(trace, shape, generator), _bits(trace, shape, generator)
+    u, v = bits(trace, shape, generator), bits(trace, shape, generator)
     return ops.sqrt(-2.0 * ops.log(1.0 - u)) * ops.cos(v * (2.0 * math.pi))
 
 
 def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Normally distributed numbers."""
-    generator, name = _generator(seed), _float_dtype(dtype)
+    generator, name = generator_of(seed), float_dtype(dtype)
 
     def body(shape: Any) -> Any:
         from kgraph import ops
 
-        return ops.cast(_normal_from_bits(_active(), shape, generator) * stddev + mean, name)
+        return ops.cast(normal_from_bits(active_trace(), shape, generator) * stddev + mean, name)
 
-    return _draw(body, "normal", shape)
+    return draw(body, "normal", shape)
 
 
 def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
@@ -219,16 +219,16 @@ def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: 
 
     The inverse distribution function is applied to uniform numbers within the bounds, so nothing has to be drawn again.
     """
-    generator, name = _generator(seed), _float_dtype(dtype)
+    generator, name = generator_of(seed), float_dtype(dtype)
 
     def body(shape: Any) -> Any:
         from kgraph import ops
 
         edge = math.erf(math.sqrt(2.0))  # erf(2 / sqrt 2): the mass within two standard deviations
-        u = _bits(_active(), shape, generator) * (2.0 * edge) + (-edge + edge * _TINY)
+        u = bits(active_trace(), shape, generator) * (2.0 * edge) + (-edge + edge * TINY)
         return ops.cast(_erfinv(u) * (math.sqrt(2.0) * stddev) + mean, name)
 
-    return _draw(body, "truncated_normal", shape)
+    return draw(body, "truncated_normal", shape)
 
 
 def _erfinv(x: Any) -> Any:
@@ -266,15 +266,15 @@ def _erfinv(x: Any) -> Any:
 
 def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """Whole numbers in [minval, maxval), of at most 2**24 values."""
-    generator, name = _generator(seed), standardize_dtype(dtype)
+    generator, name = generator_of(seed), standardize_dtype(dtype)
 
     def body(shape: Any) -> Any:
         from kgraph import ops
 
-        u = _bits(_active(), shape, generator)
+        u = bits(active_trace(), shape, generator)
         return ops.cast(ops.floor(u * float(maxval - minval)), name) + int(minval)
 
-    return _draw(body, "randint", shape)
+    return draw(body, "randint", shape)
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
@@ -286,7 +286,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         noise_shape: shape of the draw, broadcast to the inputs; None stands for the input's size on that axis.
         seed: number or SeedGenerator.
     """
-    generator = _generator(seed)
+    generator = generator_of(seed)
 
     def body(inputs: Any) -> Any:
         from kgraph import ops
@@ -297,22 +297,25 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         if rate >= 1.0:
             return ops.zeros_like(x)
         sizes = x.dims if noise_shape is None else tuple(d if n is None else n for n, d in zip(noise_shape, x.dims))
-        kept = _bits(_active(), sizes, generator) >= float(rate)
+        kept = bits(active_trace(), sizes, generator) >= float(rate)
         return ops.where(kept, x * (1.0 / (1.0 - rate)), 0.0)
 
-    return _draw(body, "dropout", inputs)
+    return draw(body, "dropout", inputs)
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """An array with its slices along an axis in random order; arrays only.
+    """The slices along an axis in random order (in a model: in the order of random numbers, one for each slice)."""
+    generator = generator_of(seed)
+    if current_trace() is None and not has_symbolic(x):
+        pair = generator.next()
+        rng = np.random.Generator(np.random.Philox(key=[int(pair[0]), int(pair[1])]))
+        return rng.permutation(np.asarray(x), axis=axis)
 
-    Raises:
-        UnsupportedError: on tensors of a model or a trace.
-    """
-    if current_trace() is not None or has_symbolic(x):
-        raise UnsupportedError(
-            "random.shuffle works on arrays only", fix="shuffle the data before training; fit does it by itself"
-        )
-    pair = _generator(seed).next()
-    rng = np.random.Generator(np.random.Philox(key=[int(pair[0]), int(pair[1])]))
-    return rng.permutation(np.asarray(x), axis=axis)
+    def body(x: Any) -> Any:
+        from kgraph import ops
+
+        tensor = ops.convert_to_tensor(x)
+        order = ops.argsort(bits(active_trace(), (tensor.dims[axis],), generator))
+        return ops.take(tensor, order, axis=axis)
+
+    return draw(body, "shuffle", x)

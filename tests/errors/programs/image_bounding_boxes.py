@@ -1,0 +1,7 @@
+# raises: UnsupportedError, NotImplementedError
+import numpy as np
+
+from kgraph.layers import CutMix
+
+boxes = {"boxes": np.zeros((2, 1, 4), "float32"), "labels": np.zeros((2, 1), "int32")}
+CutMix(name="cut")({"images": np.zeros((2, 4, 4, 3), "float32"), "bounding_boxes": boxes})

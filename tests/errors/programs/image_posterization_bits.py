@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import RandomPosterization
+
+RandomPosterization(9, name="poster")

@@ -1,0 +1,4 @@
+# raises: CallError, TypeError
+from kgraph.layers import Dense
+
+Dense(activation="relu")

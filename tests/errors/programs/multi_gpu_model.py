@@ -1,0 +1,2 @@
+# raises: UnsupportedError, NotImplementedError
+from kgraph.utils import multi_gpu_model  # noqa: F401

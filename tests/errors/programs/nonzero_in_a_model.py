@@ -1,0 +1,4 @@
+# raises: UnsupportedError, NotImplementedError
+from kgraph import Input, ops
+
+ops.nonzero(Input((3,)))

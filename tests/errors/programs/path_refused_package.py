@@ -1,0 +1,2 @@
+# raises: UnsupportedError, NotImplementedError
+import kgraph.distribution  # noqa: F401

@@ -1,0 +1,2 @@
+# raises: MissingModuleError, ModuleNotFoundError
+import kgraph.layers.convolutionl  # noqa: F401

@@ -1,0 +1,2 @@
+# raises: MissingImportError, ImportError
+from kgraph.layers.embeddings import Embeding  # noqa: F401

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import TextVectorization
+
+TextVectorization(ngrams="two", name="words")

@@ -1,0 +1,4 @@
+# raises: ShapeError, ValueError
+from kgraph.layers import TextVectorization
+
+TextVectorization(vocabulary=["red"], name="words")([["red", "green"]])

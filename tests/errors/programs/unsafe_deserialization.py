@@ -1,0 +1,4 @@
+# raises: UnsupportedError, NotImplementedError
+import kgraph as keras
+
+keras.config.enable_unsafe_deserialization()

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import StringLookup
+
+StringLookup(vocabulary=["red"], name="colour").adapt(["green"])

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import TextVectorization
+
+TextVectorization(name="words")(["some text"])

@@ -1,0 +1,4 @@
+# raises: DtypeError, TypeError
+from kgraph.layers import StringLookup
+
+StringLookup(vocabulary=[1, 2], name="colour")

@@ -1,0 +1,4 @@
+# raises: InvalidArgumentError, ValueError
+from kgraph.layers import StringLookup
+
+StringLookup(vocabulary=["red", "green", "red"], name="colour")
