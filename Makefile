@@ -1,5 +1,6 @@
 # make demo    train the example on real data, in a fresh virtual environment
 # make test    format, lint, types, tests: what runs in CI too
+# make nightly what make test leaves out: every application of keras.applications beside Keras
 # make bench   kgraph beside its peers, each in a process of its own
 # make clean   remove everything that was built here
 #
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: demo test format bench clean
+.PHONY: demo test nightly format bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/digits.py
@@ -24,6 +25,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict -p kgraph
 	$(BIN)/python -m pytest -n $(JOBS)
+
+nightly: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(JOBS) -m nightly
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from kgraph import ops
-from kgraph.errors import InvalidArgumentError
-from kgraph.registry import Registry
-from kgraph.registry import serialize as _serialize
+from kgraph.registry import Registry, serialize
 
 __all__ = [
     "celu",
@@ -263,16 +261,7 @@ _REGISTRY.add_all(
     + (tanh_shrink, squareplus, sparse_plus, sparse_sigmoid, sparsemax, threshold),
     {"swish": silu, "hard_swish": hard_silu},
 )
-
-
-def serialize(activation: Any) -> Any:
-    """The name of an activation function, or the description of an object; the reverse of `deserialize`."""
-    return _serialize(activation)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The activation that `serialize` described, or that a name stands for."""
-    return _REGISTRY.deserialize(config, custom_objects)
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Activation:
@@ -282,13 +271,7 @@ def get(identifier: Any) -> Activation:
         UnknownNameError: no activation has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    if identifier is None:
-        return linear
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if not callable(found):
-        raise InvalidArgumentError(f"cannot use {identifier!r} as an activation", needed="a name or a function")
-    function: Activation = found
-    return function
+    return linear if identifier is None else _REGISTRY.get(identifier, "a name or a function")
 
 
 def is_last_axis(activation: Activation) -> bool:

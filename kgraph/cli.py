@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.set_defaults(function=_convert)
 
     info = commands.add_parser("info", help="versions, CPU, cache and targets")
+    info.add_argument("--measure", action="store_true", help="measure what the CPU does at best again, and show it")
     info.set_defaults(function=_info)
     return parser
 
@@ -249,12 +250,13 @@ def _info(options: argparse.Namespace) -> int:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
+    from kgraph.codegen.launches import cpu_name
     from kgraph.codegen.targets import TARGETS, missing
     from kgraph.config import settings
 
     env = settings()
     rows = [("kgraph", _version()), ("python", platform.python_version()), ("platform", platform.platform())]
-    rows += [("cpu", _cpu_name()), ("threads", str(env.num_threads))]
+    rows += [("cpu", cpu_name()), ("threads", str(env.num_threads))]
     for package in ("numpy", "numba", "llvmlite", "networkx", "h5py", "rich"):
         try:
             rows.append((package, version(package)))
@@ -267,6 +269,10 @@ def _info(options: argparse.Namespace) -> int:
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
         print(f"{label:<{width}}  {text}")
+    if options.measure:
+        from kgraph.codegen.cpu.ceilings import machine_ceilings
+
+        print(machine_ceilings(again=True))
     return 0
 
 
@@ -276,15 +282,3 @@ def _cache_text(directory: Path | None) -> str:
     files = [file for file in directory.rglob("*") if file.is_file()] if directory.is_dir() else []
     size = sum(file.stat().st_size for file in files)
     return f"{directory} ({len(files)} files, {size / 1e6:.1f} MB)"
-
-
-def _cpu_name() -> str:
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 from kgraph.errors import InvalidArgumentError
 
-__all__ = ["SettingError", "Settings", "settings"]
+__all__ = ["Convolution", "SettingError", "Settings", "settings"]
+
+Convolution = Literal["auto", "direct", "winograd"]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -34,6 +36,7 @@ _VARIABLES = (
     "KGRAPH_CHECK_NAN",
     "KGRAPH_TRACEBACK",
     "KGRAPH_NUM_THREADS",
+    "KGRAPH_CONV",
     "XDG_CACHE_HOME",
     "LOCALAPPDATA",
     "HOME",
@@ -74,6 +77,8 @@ class Settings:
         check_nan: `KGRAPH_CHECK_NAN`: stop at the first op that makes a value that is not finite.
         traceback: `KGRAPH_TRACEBACK`: `"short"` shows the user's lines only, `"full"` those of kgraph too.
         num_threads: `KGRAPH_NUM_THREADS`: threads of the native driver.  Default: the CPUs this process may use.
+        convolution: `KGRAPH_CONV`: `"direct"` and `"winograd"` force the algorithm of 3 x 3 convolutions at stride 1,
+            `"auto"` takes the faster.
     """
 
     dump: str | None
@@ -84,6 +89,7 @@ class Settings:
     check_nan: bool
     traceback: Literal["short", "full"]
     num_threads: int
+    convolution: Convolution
 
 
 def settings() -> Settings:
@@ -108,6 +114,7 @@ def _parse(raw: tuple[str, ...]) -> Settings:
         check_nan=_flag("KGRAPH_CHECK_NAN", value),
         traceback=_traceback(value["KGRAPH_TRACEBACK"]),
         num_threads=_num_threads(value["KGRAPH_NUM_THREADS"]),
+        convolution=_convolution(value["KGRAPH_CONV"]),
     )
 
 
@@ -165,6 +172,16 @@ def _num_threads(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise SettingError("KGRAPH_NUM_THREADS", text, "a whole number, 1 or more")
     return int(text)
+
+
+def _convolution(text: str) -> Convolution:
+    if text.lower() in ("", "auto"):
+        return "auto"
+    if text.lower() == "direct":
+        return "direct"
+    if text.lower() == "winograd":
+        return "winograd"
+    raise SettingError("KGRAPH_CONV", text, "auto, direct or winograd")
 
 
 def _usable_cpus() -> int:

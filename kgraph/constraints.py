@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kgraph import ops
 from kgraph.core.session import epsilon
-from kgraph.errors import InvalidArgumentError
 from kgraph.registry import Registry, serialize
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "serialize"]
@@ -98,21 +96,16 @@ class MinMaxNorm(Constraint):
         return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}
 
 
-_REGISTRY = Registry("constraint")
+_REGISTRY = Registry("constraint", makes=True)
 _REGISTRY.add_all(
     (MaxNorm, NonNeg, UnitNorm, MinMaxNorm),
     {"max_norm": MaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm, "min_max_norm": MinMaxNorm, "maxnorm": MaxNorm}
     | {"nonneg": NonNeg, "unitnorm": UnitNorm},
 )
+deserialize = _REGISTRY.deserialize
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 maxnorm, nonneg, unitnorm = MaxNorm, NonNeg, UnitNorm
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The constraint that `serialize` described, or that a name stands for."""
-    found = _REGISTRY.deserialize(config, custom_objects)
-    return found() if inspect.isclass(found) else found
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
@@ -122,14 +115,4 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
         UnknownNameError: no constraint has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    if identifier is None:
-        return None
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if inspect.isclass(found):
-        found = found()
-    if not callable(found):
-        raise InvalidArgumentError(
-            f"cannot use {identifier!r} as a constraint", needed="a name, a Constraint or a function"
-        )
-    function: Callable[[Any], Any] = found
-    return function
+    return None if identifier is None else _REGISTRY.get(identifier, "a name, a Constraint or a function")

@@ -6,10 +6,9 @@ The same instance gives the same values at each call, as in Keras 3; two instanc
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -435,7 +434,7 @@ _CLASSES = (
     Orthogonal,
     STFT,
 )
-_REGISTRY = Registry("initializer")
+_REGISTRY = Registry("initializer", makes=True)
 _REGISTRY.add_all(
     _CLASSES,
     {
@@ -460,12 +459,7 @@ IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogon
 glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
 he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The initializer that `serialize` described, or that a name stands for."""
-    found = _REGISTRY.deserialize(config, custom_objects)
-    return found() if inspect.isclass(found) else found
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Callable[..., Any] | None:
@@ -477,15 +471,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, (str, Mapping)):
-        made: Callable[..., Any] = deserialize(identifier)
-        return made
     if isinstance(identifier, (np.ndarray, np.generic)):
         return Constant(np.asarray(identifier))
-    if isinstance(identifier, type):
-        return cast("Callable[..., Any]", identifier())
-    if callable(identifier):
-        return cast("Callable[..., Any]", identifier)
-    raise InvalidArgumentError(
-        f"cannot use {identifier!r} as an initializer", needed="a name, an Initializer, or a function of (shape, dtype)"
-    )
+    found: Callable[..., Any] = _REGISTRY.get(identifier, "a name, an Initializer, or a function of (shape, dtype)")
+    return found

@@ -144,10 +144,11 @@ class Registry:
     Args:
         kind: what they are called in messages, e.g. "loss".
         fold: names are compared in lower case (optimizers).
+        makes: a name stands for an object, made without arguments, and not for its class.
     """
 
-    def __init__(self, kind: str, fold: bool = False) -> None:
-        self.kind, self._fold = kind, fold
+    def __init__(self, kind: str, fold: bool = False, makes: bool = False) -> None:
+        self.kind, self._fold, self._makes = kind, fold, makes
         self._table: dict[str, Any] = {}
 
     def add(self, thing: Any, *aliases: str) -> Any:
@@ -191,13 +192,42 @@ class Registry:
             )
         return found
 
-    def deserialize(self, config: Any, custom: Mapping[str, Any] | None = None) -> Any:
-        """The object that `serialize` described: a name, or a dict with `class_name` and `config`.
+    def get(self, identifier: Any, needed: str, fits: Callable[[Any], bool] = callable) -> Any:
+        """The object that a user gave, described or named; a class is called without arguments.
+
+        Args:
+            identifier: what the user gave.
+            needed: what may be given, for the message.
+            fits: whether an object is one of the kind.
+
+        Raises:
+            UnknownNameError: no such name.
+            InvalidArgumentError: it is nothing of the kind.
+        """
+        found = self.deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
+        if inspect.isclass(found):
+            found = found()
+        if not fits(found):
+            article = "an" if self.kind[0] in "aeiou" else "a"
+            raise InvalidArgumentError(f"cannot use {identifier!r} as {article} {self.kind}", needed=needed)
+        return found
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object that `serialize` described, or that a name stands for.
+
+        Args:
+            config: a name, or a dict with `class_name` and `config`.
+            custom_objects: more objects by name.
 
         Raises:
             UnknownNameError: no such name.
             InvalidArgumentError: the description has another form.
         """
+        found = self._read(config, custom_objects)
+        built_in = self._makes and any(found is known for known in self._table.values())
+        return found() if built_in or (self._makes and inspect.isclass(found)) else found
+
+    def _read(self, config: Any, custom: Mapping[str, Any] | None) -> Any:
         if isinstance(config, str):
             return custom[config] if custom and config in custom else self.lookup(config)
         if not isinstance(config, Mapping) or "class_name" not in config:
@@ -209,7 +239,7 @@ class Registry:
         if name == "function":
             given = inner if isinstance(inner, str) else inner["name"]
             found = _CUSTOM_OBJECTS.get(registered) if isinstance(registered, str) else None
-            return found if found is not None else self.deserialize(given, custom)
+            return found if found is not None else self._read(given, custom)
         if not isinstance(name, str) or not isinstance(inner, Mapping):
             raise InvalidArgumentError(f"cannot read a {self.kind} from {config!r}", needed="a name and its settings")
         if isinstance(registered, str) and registered in _CUSTOM_OBJECTS:

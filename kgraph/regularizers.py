@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -129,17 +128,12 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
 
 l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer
 
-_REGISTRY = Registry("regularizer")
+_REGISTRY = Registry("regularizer", makes=True)
 _REGISTRY.add_all(
     (L1, L2, L1L2, OrthogonalRegularizer),
     {"l1": L1, "l2": L2, "l1l2": L1L2, "l1_l2": l1_l2, "orthogonal_regularizer": OrthogonalRegularizer},
 )
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The regularizer that `serialize` described, or that a name stands for."""
-    found = _REGISTRY.deserialize(config, custom_objects)
-    return found() if inspect.isclass(found) or found is l1_l2 else found
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
@@ -149,14 +143,4 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
         UnknownNameError: no regularizer has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    if identifier is None:
-        return None
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if inspect.isclass(found):
-        found = found()
-    if not callable(found):
-        raise InvalidArgumentError(
-            f"cannot use {identifier!r} as a regularizer", needed="a name, a Regularizer or a function"
-        )
-    function: Callable[[Any], Any] = found
-    return function
+    return None if identifier is None else _REGISTRY.get(identifier, "a name, a Regularizer or a function")

@@ -6,7 +6,10 @@ import numpy as np
 
 from benchmarks.workloads.arrays import dense
 
-BATCH, SAMPLES, EPOCHS, OPTIMIZER = 32, 1000, 100, "rmsprop"
+TITLE = "100-32-1, batch 32, rmsprop, metrics"
+BATCH, SAMPLES, EPOCHS, OPTIMIZER = 32, 1000, 30, "rmsprop"
+LOSSES, ACCURACY = ("binary",), True
+WIDTHS, ROWS = (1,), 25_600
 
 
 def data(rng, samples):
@@ -15,49 +18,21 @@ def data(rng, samples):
     return [x], [y]
 
 
+def init(rng):
+    return {"hidden": dense(rng, 100, 32), "head": dense(rng, 32, 1)}
+
+
 def build_keras(keras):
     model = keras.Sequential(
         [
             keras.layers.Input(shape=(100,)),
-            keras.layers.Dense(32, activation="relu"),
-            keras.layers.Dense(1, activation="sigmoid"),
+            keras.layers.Dense(32, activation="relu", name="hidden"),
+            keras.layers.Dense(1, activation="sigmoid", name="head"),
         ]
     )
     model.compile(optimizer="rmsprop", loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
 
-def init_jax(rng):
-    return [dense(rng, 100, 32), dense(rng, 32, 1)]
-
-
-def _logits(params, x):
-    import jax
-
-    hidden, head = params
-    return jax.nn.relu(x @ hidden["w"] + hidden["b"]) @ head["w"] + head["b"]
-
-
-def predict_jax(params, x):
-    import jax
-
-    return jax.nn.sigmoid(_logits(params, x))
-
-
-def forward_jax(params, inputs, targets, key):
-    import jax
-    import jax.numpy as jnp
-
-    z, y = _logits(params, inputs[0]), targets[0]
-    loss = jnp.mean(jax.nn.softplus(z) - y * z)
-    return loss, jnp.mean((z > 0) == (y > 0.5))
-
-
-def build_torch(torch):
-    model = torch.nn.Sequential(torch.nn.Linear(100, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
-
-    def loss(z, targets):
-        value = torch.nn.functional.binary_cross_entropy_with_logits(z, targets[0])
-        return value, ((z > 0) == (targets[0] > 0.5)).float().mean()
-
-    return model, loss
+def network(net, x):
+    return (net.dense(net.dense(x, "hidden", "relu"), "head"),)

@@ -120,6 +120,26 @@ def _distinct_results(graph: Graph, in_loop: bool) -> None:
 
 
 # -- rules: (builder, node) -> replacement values, or None to keep the node ------------------------------------------
+def _normal_convolution(b: Builder, node: Node) -> Sequence[Value] | None:
+    return _convolve_before_spreading(b, node) or _pad_convolution(b, node)
+
+
+def _convolve_before_spreading(b: Builder, node: Node) -> Sequence[Value] | None:
+    """A kernel of one pixel takes zeros to zeros, so those put between pixels (the gradient of strides) come after."""
+    x, kernel = node.operands
+    pad = x.producer
+    pointwise = kernel.shape[:2] == (1, 1) and node.attrs["strides"] == (1, 1) and node.attrs["groups"] == 1
+    if not pointwise or any(amount for pair in node.attrs["padding"] for amount in pair):
+        return None
+    if pad is None or pad.op.name != "pad" or pad.operands[1].literal != 0.0:
+        return None
+    amounts = [pad.attrs[name] for name in ("low", "high", "interior")]
+    if not any(amounts[2]) or any(amount[axis] for amount in amounts for axis in (0, 3)):
+        return None
+    y = b.op("conv2d", pad.operands[0], kernel, **node.attrs)
+    return [b.op("pad", y, 0.0, **pad.attrs)]
+
+
 def _pad_convolution(b: Builder, node: Node) -> Sequence[Value] | None:
     padding = node.attrs["padding"]
     if not any(amount for pair in padding for amount in pair):
@@ -185,7 +205,7 @@ def _sparse_rows(b: Builder, node: Node) -> Sequence[Value] | None:
 
 
 _RULES: dict[str, Callable[[Builder, Node], Sequence[Value] | None]] = {
-    "conv2d": _pad_convolution,
+    "conv2d": _normal_convolution,
     "conv2d_kernel_grad": _pad_convolution,
     "scatter_add": _sparse_rows,
     **{name: _split_reduction for name in ("sum", "max", "min", "prod")},

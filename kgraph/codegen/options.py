@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kgraph.codegen.dump import Dump
-from kgraph.config import settings
+from kgraph.config import Convolution, settings
 
 __all__ = ["CompileOptions"]
 
@@ -22,6 +22,9 @@ class CompileOptions:
         verify: verify the graph before and after each pass (`KGRAPH_VERIFY`).
         num_threads: 1 keeps the program to the calling thread; else it uses the process's threads
             (`kgraph.set_num_threads`, `KGRAPH_NUM_THREADS`).  Results do not depend on it.
+        convolution: how 3 x 3 convolutions at stride 1 are computed (`KGRAPH_CONV`): `"direct"` sums, `"winograd"`
+            takes Winograd's F(2 x 2, 3 x 3) wherever it can, `"auto"` where it is faster.  Winograd rounds otherwise,
+            and may make NaN of infinity (`kgraph.codegen.cpu.winograd`).
         dump: where stages and kernels are written (`KGRAPH_DUMP`).
         optimize: run the optimising passes; off only to find a fault in them.
     """
@@ -29,6 +32,7 @@ class CompileOptions:
     label: str = ""
     verify: bool | None = None
     num_threads: int | None = None
+    convolution: Convolution | None = None
     dump: Dump | None = None
     optimize: bool = True
 
@@ -45,5 +49,6 @@ class CompileOptions:
             label=label,
             verify=env.verify if self.verify is None else self.verify,
             num_threads=env.num_threads if self.num_threads is None else self.num_threads,
+            convolution=env.convolution if self.convolution is None else self.convolution,
             dump=Dump(env.dump, label) if self.dump is None else self.dump,
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kgraph.codegen.launches import Ceilings, KernelClock, Launch
 from kgraph.errors import DataError, DtypeError, ShapeError
 from kgraph.ir.dims import evaluate_shape
 from kgraph.ir.graph import Graph
@@ -97,6 +98,14 @@ class Executable(ABC):
                 for k, sink in enumerate(sinks):
                     sink[rows] = self.output(k)
 
+    def launches(self) -> list[Launch]:
+        """The kernels of one run in program order, with what each costs; empty for a target without kernels."""
+        return []
+
+    def time_kernels(self) -> KernelClock | None:
+        """Measure every kernel from now on; None for a target without kernels."""
+        return None
+
 
 class Program(ABC):
     """A compiled graph.
@@ -127,6 +136,10 @@ class Program(ABC):
     def memory(self) -> str:
         """The memory plan as text."""
         return f"target {self.target} plans no memory: every value is an array of its own"
+
+    def ceilings(self, *, again: bool = False) -> Ceilings | None:
+        """What the machine that this program runs on does at best; measured once, and `again` where asked."""
+        return None
 
     @abstractmethod
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:

@@ -8,7 +8,7 @@
 A trace maps each Variable it meets to a graph param and each `assign` to a graph update.  Traces nest: the body of a
 loop is a trace of its own, and what it reads from outside becomes an extra argument of the loop (`capture`).
 Locations are the nearest stack frame outside kgraph, or, while a model's recorded nodes run, the line that recorded
-the node.
+the node; what a step adds to the model (losses, metrics, the optimizer's update) has the line of `compile`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kgraph.ir.graph import Graph, Location, Node, Value
 from kgraph.ir.opdef import get_op
 from kgraph.ir.types import TensorType
 
-__all__ = ["Trace", "current_trace", "eager_scope", "node_barrier", "require_trace", "user_location"]
+__all__ = ["Trace", "compiled_part", "current_trace", "eager_scope", "node_barrier", "require_trace", "user_location"]
 
 
 class _Active(threading.local):
@@ -44,6 +44,8 @@ class _Active(threading.local):
 _ACTIVE = _Active()
 # Functions below which the frames of the stack belong to a recorded node: their location is the node's.
 _BARRIERS = LINE_BARRIERS
+# The same for the parts of a step that `compile` asked for; errors in them still show the line on the stack.
+_COMPILED_PARTS: set[CodeType] = set()
 
 
 def current_trace() -> Trace | None:
@@ -81,6 +83,11 @@ def node_barrier(code: CodeType) -> None:
     _BARRIERS.add(code)
 
 
+def compiled_part(code: CodeType) -> None:
+    """Make frames older than `code` invisible to locations, but not to errors: the line of `compile` is used instead."""
+    _COMPILED_PARTS.add(code)
+
+
 def _is_own(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__", "")
     return name.startswith("kgraph.") or name == "kgraph" or name in ("contextlib", "functools")
@@ -90,7 +97,7 @@ def user_location() -> tuple[str, int]:
     """File (base name) and line of the nearest caller outside kgraph; `("", 0)` when a recorded node is running."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code in _BARRIERS:
+        if frame.f_code in _BARRIERS or frame.f_code in _COMPILED_PARTS:
             return "", 0
         if not _is_own(frame):
             # The base name only: no path of a machine ends up in IR text or in a cache key.

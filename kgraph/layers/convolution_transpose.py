@@ -36,18 +36,9 @@ class _ConvTranspose(_Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            (bias_initializer, bias_regularizer, bias_constraint),
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        window = (kernel_size, strides, padding, data_format, dilation_rate)
+        bias = (use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        super().__init__(window, activation, bias, activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(self, "filters", filters)
         self.output_padding = (
             None

@@ -40,11 +40,10 @@ class _Convolution(Layer):
     """What convolutions share: sizes of the window, bias and activation.
 
     Args:
-        kernel_size, strides, dilation_rate: an integer or one per axis.
-        padding: "valid" or "same" (in one dimension also "causal"); the odd cell of "same" is at the end.
-        data_format: "channels_last" or "channels_first".
+        window: `kernel_size`, `strides`, `padding`, `data_format`, `dilation_rate`: sizes are an integer or one per
+            axis; padding is "valid" or "same" (in one dimension also "causal"), whose odd cell is at the end.
         activation: name or function; None is linear.
-        use_bias: whether to add a bias per filter.
+        bias: whether there is one per filter, and its initializer, regularizer and constraint.
     """
 
     rank = 2
@@ -52,17 +51,14 @@ class _Convolution(Layer):
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any,
-        padding: str,
-        data_format: str | None,
-        dilation_rate: Any,
+        window: tuple[Any, Any, str, str | None, Any],
         activation: Any,
-        use_bias: bool,
-        bias: tuple[Any, Any, Any],
+        bias: tuple[bool, Any, Any, Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        kernel_size, strides, padding, data_format, dilation_rate = window
+        self.use_bias, *bias_settings = bias
         self.kernel_size = normal_tuple(self, "kernel_size", kernel_size, self.rank)
         self.strides = normal_tuple(self, "strides", strides, self.rank)
         self.dilation_rate = normal_tuple(self, "dilation_rate", dilation_rate, self.rank)
@@ -75,8 +71,7 @@ class _Convolution(Layer):
                 where=self.name,
             )
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        set_weight_settings(self, "bias", *bias)
+        set_weight_settings(self, "bias", *bias_settings)
         self.bias: Variable | None = None
         self.input_spec = InputSpec(min_ndim=self.rank + 2)
 
@@ -165,18 +160,9 @@ class _Conv(_Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            (bias_initializer, bias_regularizer, bias_constraint),
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        window = (kernel_size, strides, padding, data_format, dilation_rate)
+        bias = (use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        super().__init__(window, activation, bias, activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(self, "filters", filters)
         self.groups = positive(self, "groups", groups)
         if self.filters % self.groups:
@@ -258,18 +244,9 @@ class _Depthwise(_Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            (bias_initializer, bias_regularizer, bias_constraint),
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        window = (kernel_size, strides, padding, data_format, dilation_rate)
+        bias = (use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        super().__init__(window, activation, bias, activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
         set_weight_settings(self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
         self._depth_channels = 0
@@ -337,18 +314,9 @@ class _Separable(_Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            (bias_initializer, bias_regularizer, bias_constraint),
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        window = (kernel_size, strides, padding, data_format, dilation_rate)
+        bias = (use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        super().__init__(window, activation, bias, activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(self, "filters", filters)
         self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
         set_weight_settings(self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)

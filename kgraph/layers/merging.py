@@ -8,7 +8,7 @@ from typing import Any
 from kgraph import ops
 from kgraph.core import Layer
 from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.losses import l2_normalize
+from kgraph.losses.common import l2_normalize
 
 __all__ = [
     "Add",

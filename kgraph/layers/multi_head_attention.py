@@ -105,6 +105,42 @@ class _Heads(Layer):
             allowed = part if allowed is None else ops.logical_and(allowed, part)
         return allowed
 
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """Attend."""
+        masks = (query_mask, value_mask, key_mask)
+        allowed = self._allowed(query, value, masks, attention_mask, use_causal_mask)
+        parts: Any = self
+        gate = parts._gate_dense(query) if self._use_gate else None
+        q, k = parts._query_dense(query), self._shared(parts._key_dense(value if key is None else key))
+        v = self._shared(parts._value_dense(value))
+        scores = ops.einsum(parts._score_equation, ops.multiply(q, 1.0 / math.sqrt(q.shape[-1])), k)
+        if allowed is not None:
+            place = -2 * len(parts._axes) - 1
+            for _ in range(len(scores.shape) - len(allowed.shape)):
+                allowed = ops.expand_dims(allowed, place)
+        plain = not self._rate and not return_attention_scores and len(q.shape) == 4
+        weights = _weights(parts._softmax, scores, allowed, plain)
+        dropped = parts._dropout_layer(weights, training=training) if self._rate else weights
+        heads = ops.einsum(parts._combine_equation, dropped, v)
+        result = parts._output_dense(heads if gate is None else ops.multiply(heads, gate))
+        return (result, weights) if return_attention_scores else result
+
+    def _shared(self, x: Any) -> Any:
+        """Keys or values with one head for each head of the query."""
+        return x
+
     def compute_mask(self, query: Any, previous_mask: Any = None) -> Any:
         """The query's mask."""
         return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
@@ -220,38 +256,6 @@ class MultiHeadAttention(_Heads):
         self._score_equation = f"{free}yz,{source}yz->{pairs}"
         self._combine_equation = f"{pairs},{source}yz->{free}yz"
 
-    def call(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        """Attend."""
-        masks = (query_mask, value_mask, key_mask)
-        allowed = self._allowed(query, value, masks, attention_mask, use_causal_mask)
-        parts: Any = self
-        gate = parts._gate_dense(query) if self._use_gate else None
-        q, k = parts._query_dense(query), parts._key_dense(value if key is None else key)
-        v = parts._value_dense(value)
-        scores = ops.einsum(self._score_equation, ops.multiply(q, 1.0 / math.sqrt(self.key_dim)), k)
-        if allowed is not None:
-            place = -2 * len(self._axes) - 1
-            for _ in range(len(scores.shape) - len(allowed.shape)):
-                allowed = ops.expand_dims(allowed, place)
-        plain = not self._rate and not return_attention_scores and len(q.shape) == 4
-        weights = _weights(self._softmax, scores, allowed, plain)
-        dropped = self._dropout_layer(weights, training=training) if self._rate else weights
-        heads = ops.einsum(self._combine_equation, dropped, v)
-        result = self._output_dense(heads if gate is None else ops.multiply(heads, gate))
-        return (result, weights) if return_attention_scores else result
-
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal, unbuilt layer."""
         return {
@@ -311,40 +315,12 @@ class GroupQueryAttention(_Heads):
             setattr(self, f"_{name}_dense", layer)
         self._output_dense = self._projection("attention_output", "bquh,uhm->bqm", (None, query_shape[-1]), "m")
         self._output_dense.build((None, None, self.num_query_heads, self.head_dim))
+        self._score_equation, self._combine_equation, self._axes = "bquh,bkuh->buqk", "buqk,bkuh->bquh", (1,)
         self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
         self._dropout_layer = Dropout(self._rate, seed=self.seed, dtype=self.dtype_policy)
 
-    def call(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        """Attend."""
-        masks = (query_mask, value_mask, key_mask)
-        allowed = self._allowed(query, value, masks, attention_mask, use_causal_mask)
-        parts: Any = self
-        gate = parts._gate_dense(query) if self._use_gate else None
-        q, k = parts._query_dense(query), parts._key_dense(value if key is None else key)
-        v = parts._value_dense(value)
-        times = self.num_query_heads // self.num_key_value_heads
-        k, v = ops.repeat(k, times, axis=2), ops.repeat(v, times, axis=2)
-        scores = ops.einsum("bquh,bkuh->buqk", ops.multiply(q, 1.0 / math.sqrt(self.head_dim)), k)
-        if allowed is not None:
-            for _ in range(len(scores.shape) - len(allowed.shape)):
-                allowed = ops.expand_dims(allowed, -3)
-        weights = _weights(self._softmax, scores, allowed, not self._rate and not return_attention_scores)
-        dropped = self._dropout_layer(weights, training=training) if self._rate else weights
-        heads = ops.einsum("buqk,bkuh->bquh", dropped, v)
-        result = self._output_dense(heads if gate is None else ops.multiply(heads, gate))
-        return (result, weights) if return_attention_scores else result
+    def _shared(self, x: Any) -> Any:
+        return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, axis=2)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal, unbuilt layer."""

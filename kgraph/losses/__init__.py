@@ -6,212 +6,37 @@ outputs are brought to one rank, (n,) against (n, 1), and are never broadcast ag
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from kgraph.errors import InvalidArgumentError
-from kgraph.losses.classes import (
-    BinaryCrossentropy as BinaryCrossentropy,
-)
-from kgraph.losses.classes import (
-    BinaryFocalCrossentropy as BinaryFocalCrossentropy,
-)
-from kgraph.losses.classes import (
-    CategoricalCrossentropy as CategoricalCrossentropy,
-)
-from kgraph.losses.classes import (
-    CategoricalFocalCrossentropy as CategoricalFocalCrossentropy,
-)
-from kgraph.losses.classes import (
-    CategoricalHinge as CategoricalHinge,
-)
-from kgraph.losses.classes import (
-    CosineSimilarity as CosineSimilarity,
-)
-from kgraph.losses.classes import (
-    Hinge as Hinge,
-)
-from kgraph.losses.classes import (
-    Huber as Huber,
-)
-from kgraph.losses.classes import (
-    KLDivergence as KLDivergence,
-)
-from kgraph.losses.classes import (
-    LogCosh as LogCosh,
-)
-from kgraph.losses.classes import (
-    Loss as Loss,
-)
-from kgraph.losses.classes import (
-    LossFunctionWrapper as LossFunctionWrapper,
-)
-from kgraph.losses.classes import (
-    MeanAbsoluteError as MeanAbsoluteError,
-)
-from kgraph.losses.classes import (
-    MeanAbsolutePercentageError as MeanAbsolutePercentageError,
-)
-from kgraph.losses.classes import (
-    MeanSquaredError as MeanSquaredError,
-)
-from kgraph.losses.classes import (
-    MeanSquaredLogarithmicError as MeanSquaredLogarithmicError,
-)
-from kgraph.losses.classes import (
-    Poisson as Poisson,
-)
-from kgraph.losses.classes import (
-    SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
-)
-from kgraph.losses.classes import (
-    SquaredHinge as SquaredHinge,
-)
-from kgraph.losses.classes import (
-    reduce_weighted as reduce_weighted,
-)
-from kgraph.losses.extra import (
-    CTC,
-    CategoricalGeneralizedCrossEntropy,
-    Circle,
-    Dice,
-    Tversky,
-    categorical_generalized_cross_entropy,
-    circle,
-    ctc,
-    dice,
-    tversky,
-)
+from kgraph.losses import classes, extra, functions
+from kgraph.losses.base import Loss, LossFunctionWrapper
+from kgraph.losses.classes import *  # noqa: F403
+from kgraph.losses.extra import *  # noqa: F403
+from kgraph.losses.functions import *  # noqa: F403
 from kgraph.losses.functions import (
-    binary_crossentropy as binary_crossentropy,
-)
-from kgraph.losses.functions import (
-    binary_focal_crossentropy as binary_focal_crossentropy,
-)
-from kgraph.losses.functions import (
-    called as called,
-)
-from kgraph.losses.functions import (
-    categorical_crossentropy as categorical_crossentropy,
-)
-from kgraph.losses.functions import (
-    categorical_focal_crossentropy as categorical_focal_crossentropy,
-)
-from kgraph.losses.functions import (
-    categorical_hinge as categorical_hinge,
-)
-from kgraph.losses.functions import (
-    cosine_similarity as cosine_similarity,
-)
-from kgraph.losses.functions import (
-    hinge as hinge,
-)
-from kgraph.losses.functions import (
-    huber as huber,
-)
-from kgraph.losses.functions import (
-    kl_divergence as kl_divergence,
-)
-from kgraph.losses.functions import (
-    l2_normalize as l2_normalize,
-)
-from kgraph.losses.functions import (
-    log_cosh as log_cosh,
-)
-from kgraph.losses.functions import (
-    mask_of as mask_of,
-)
-from kgraph.losses.functions import (
-    match_ranks as match_ranks,
-)
-from kgraph.losses.functions import (
-    mean_absolute_error as mean_absolute_error,
-)
-from kgraph.losses.functions import (
-    mean_absolute_percentage_error as mean_absolute_percentage_error,
-)
-from kgraph.losses.functions import (
-    mean_squared_error as mean_squared_error,
-)
-from kgraph.losses.functions import (
-    mean_squared_logarithmic_error as mean_squared_logarithmic_error,
-)
-from kgraph.losses.functions import (
-    poisson as poisson,
-)
-from kgraph.losses.functions import (
-    sparse_categorical_crossentropy as sparse_categorical_crossentropy,
-)
-from kgraph.losses.functions import (
-    squared_hinge as squared_hinge,
+    binary_crossentropy,
+    categorical_crossentropy,
+    cosine_similarity,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    sparse_categorical_crossentropy,
 )
 from kgraph.registry import Registry, serialize
 
-__all__ = [
-    "CTC",
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy",
-    "CategoricalHinge",
-    "Circle",
-    "CosineSimilarity",
-    "Dice",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "LossFunctionWrapper",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "SquaredHinge",
-    "Tversky",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_generalized_cross_entropy",
-    "categorical_hinge",
-    "circle",
-    "cosine_similarity",
-    "ctc",
-    "deserialize",
-    "dice",
-    "get",
-    "get_loss",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "poisson",
-    "serialize",
-    "sparse_categorical_crossentropy",
-    "squared_hinge",
-    "tversky",
-]
+__all__ = ["Loss", "LossFunctionWrapper", "deserialize", "get", "get_loss", "serialize"]
+__all__ += classes.__all__
+__all__ += extra.__all__
+__all__ += functions.__all__
 
 _REGISTRY = Registry("loss")
 _REGISTRY.add_all(
-    (mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber)
-    + (log_cosh, cosine_similarity, hinge, squared_hinge, categorical_hinge, kl_divergence, poisson)
-    + (binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy)
-    + (sparse_categorical_crossentropy,)
-    + (MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh)
-    + (CosineSimilarity, Hinge, SquaredHinge, CategoricalHinge, KLDivergence, Poisson, BinaryCrossentropy)
-    + (BinaryFocalCrossentropy, CategoricalCrossentropy, CategoricalFocalCrossentropy)
-    + (SparseCategoricalCrossentropy, LossFunctionWrapper, dice, tversky, circle, categorical_generalized_cross_entropy)
-    + (ctc, CTC, Dice, Tversky, Circle, CategoricalGeneralizedCrossEntropy),
+    [LossFunctionWrapper, *(getattr(part, name) for part in (functions, classes, extra) for name in part.__all__)],
     {
         "mse": mean_squared_error,
         "MSE": mean_squared_error,
@@ -241,10 +66,7 @@ kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 cosine_proximity = cosine_similarity
 
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The loss that `serialize` described, or that a name stands for."""
-    return _REGISTRY.deserialize(config, custom_objects)
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Any:
@@ -254,16 +76,7 @@ def get(identifier: Any) -> Any:
         UnknownNameError: no loss has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    if identifier is None:
-        return None
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if inspect.isclass(found):
-        found = found()
-    if not callable(found):
-        raise InvalidArgumentError(
-            f"cannot use {identifier!r} as a loss", needed="a name, a Loss, or f(y_true, y_pred)"
-        )
-    return found
+    return None if identifier is None else _REGISTRY.get(identifier, "a name, a Loss, or f(y_true, y_pred)")
 
 
 def get_loss(identifier: Any, y_true_shape: Sequence[Any] = (), y_pred_shape: Sequence[Any] = ()) -> Loss | None:

@@ -1,4 +1,4 @@
-"""Losses of whole masks, of sets of samples, and of noisy labels: Dice, Tversky, Circle, generalised cross-entropy."""
+"""Losses of whole masks, sets of samples, sequences and noisy labels: Dice, Tversky, Circle, CTC, generalised ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from kgraph import ops
 from kgraph.core.session import epsilon
-from kgraph.errors import InvalidArgumentError, UnsupportedError
-from kgraph.losses.classes import LossFunctionWrapper, reduce_weighted
+from kgraph.errors import InvalidArgumentError, ShapeError
+from kgraph.losses.base import FunctionLoss, PlainLoss, reduce_weighted
+from kgraph.losses.common import sizes_text
 
 __all__ = [
     "CTC",
@@ -82,48 +83,69 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     return (1.0 - ops.power(right, float(q))) / q
 
 
-def ctc(*args: Any, **kwargs: Any) -> Any:
-    """Not there: connectionist temporal classification.
+def ctc(y_true: Any, y_pred: Any) -> Any:
+    """-log of the probability that the outputs spell the labels, over all alignments (Graves et al. 2006).
+
+    Args:
+        y_true: class numbers (batch, longest); 0 is the blank, and what pads shorter rows.
+        y_pred: logits (batch, steps, classes); every step counts.
+
+    Returns:
+        One value for each row (batch,).
 
     Raises:
-        UnsupportedError: always.
+        ShapeError: the ranks are other ones.
     """
-    raise UnsupportedError(
-        "the CTC loss is not supported",
-        fix="align the labels with the time steps and use sparse_categorical_crossentropy",
-    )
+    y_pred, y_true = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
+    if len(y_true.shape) != 2 or len(y_pred.shape) != 3:
+        raise ShapeError(
+            "ctc: labels and outputs do not fit",
+            got=f"labels {sizes_text(y_true.shape)}, outputs {sizes_text(y_pred.shape)}",
+            needed="labels (batch, longest) and logits (batch, steps, classes)",
+            fix="pad the labels with 0, the blank, to one length; give one row of logits for each step",
+        )
+    labels = ops.cast(y_true, "int32")
+    rows, steps = ops.shape(y_pred)[:2]
+    lengths = ops.sum(ops.cast(ops.not_equal(labels, 0), "int32"), axis=-1)
+    return ops.ctc_loss(labels, y_pred, lengths, ops.ones((rows,), "int32") * steps)
 
 
-class Dice(LossFunctionWrapper):
+class Dice(FunctionLoss):
     """See `dice`."""
+
+    function = staticmethod(dice)
 
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "dice",
+        name: str | None = None,
         axis: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(dice, reduction, name, dtype, axis=axis)
+        super().__init__(reduction, name, dtype, axis=axis)
 
 
-class Tversky(LossFunctionWrapper):
+class Tversky(FunctionLoss):
     """See `tversky`."""
+
+    function = staticmethod(tversky)
 
     def __init__(
         self,
         alpha: float = 0.5,
         beta: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "tversky",
+        name: str | None = None,
         axis: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
+        super().__init__(reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 
-class Circle(LossFunctionWrapper):
+class Circle(FunctionLoss):
     """See `circle`; samples without a loss do not count in the mean."""
+
+    function = staticmethod(circle)
 
     def __init__(
         self,
@@ -131,10 +153,10 @@ class Circle(LossFunctionWrapper):
         margin: float = 0.4,
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "circle",
+        name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
+        super().__init__(reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss of a batch."""
@@ -142,25 +164,26 @@ class Circle(LossFunctionWrapper):
         return reduce_weighted(values, sample_weight, ops.greater(values, 0.0), self.reduction)
 
 
-class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+class CategoricalGeneralizedCrossEntropy(FunctionLoss):
     """See `categorical_generalized_cross_entropy`."""
+
+    function = staticmethod(categorical_generalized_cross_entropy)
 
     def __init__(
         self,
         q: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_generalized_cross_entropy",
+        name: str | None = None,
         dtype: Any = None,
     ) -> None:
         if not 0.0 < q < 1.0:
             raise InvalidArgumentError(
                 f"CategoricalGeneralizedCrossEntropy: argument `q` is {q!r}", needed="above 0 and below 1"
             )
-        super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
+        super().__init__(reduction, name, dtype, q=q)
 
 
-class CTC(LossFunctionWrapper):
-    """Not there, see `ctc`."""
+class CTC(PlainLoss):
+    """See `ctc`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        ctc()
+    function = staticmethod(ctc)

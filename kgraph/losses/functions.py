@@ -1,22 +1,20 @@
-"""Losses as functions: one value per sample (they reduce the last axis only); `match_ranks` for all of them."""
+"""Losses as functions: one value per sample (they reduce the last axis only)."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kgraph import ops
 from kgraph.core.session import epsilon
-from kgraph.errors import CallError, InvalidArgumentError, ShapeError
+from kgraph.errors import InvalidArgumentError, ShapeError
+from kgraph.losses.common import l2_normalize, pair, sizes_text
 
 __all__ = [
     "binary_crossentropy",
     "binary_focal_crossentropy",
-    "called",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
@@ -24,10 +22,7 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
-    "l2_normalize",
     "log_cosh",
-    "mask_of",
-    "match_ranks",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
@@ -38,106 +33,33 @@ __all__ = [
 ]
 
 
-# -- shapes ---------------------------------------------------------------------------------------------------------
-
-
-def match_ranks(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Bring (n,) and (n, 1) to one rank, as Keras does: rank 1 is expanded, a higher rank loses its last axis of 1."""
-    rank_true, rank_pred = len(y_true.shape), len(y_pred.shape)
-    if rank_true == rank_pred + 1 and y_true.shape[-1] == 1:
-        if rank_pred == 1:
-            y_pred = ops.expand_dims(y_pred, -1)
-        else:
-            y_true = ops.squeeze(y_true, -1)
-    elif rank_pred == rank_true + 1 and y_pred.shape[-1] == 1:
-        if rank_true == 1:
-            y_true = ops.expand_dims(y_true, -1)
-        else:
-            y_pred = ops.squeeze(y_pred, -1)
-    return y_true, y_pred
-
-
-def _pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Tensors of one float type and one shape."""
-    y_pred = ops.convert_to_tensor(y_pred)
-    if not str(y_pred.dtype).startswith("float"):
-        y_pred = ops.cast(y_pred, "float32")
-    y_true, y_pred = match_ranks(ops.cast(y_true, y_pred.dtype), y_pred)
-    have, want = tuple(y_true.shape), tuple(y_pred.shape)
-    if len(have) != len(want) or any(a is not None and b is not None and a != b for a, b in zip(have, want)):
-        raise ShapeError(
-            f"{name}: targets and outputs have different shapes",
-            got=f"targets {_text(have)}, outputs {_text(want)}",
-            needed="equal shapes; kgraph does not broadcast targets against outputs",
-            fix="for integer class labels use a sparse_categorical loss" if len(have) + 1 == len(want) else "",
-        )
-    return y_true, y_pred
-
-
-def _text(shape: Sequence[Any]) -> str:
-    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
-
-
 def _clip(p: Any, upper: float | None = None) -> Any:
     # Exactly this form: the pass `stabilise` knows the logarithm of it and goes back to the logits.
     return ops.minimum(ops.maximum(p, epsilon()), 1.0 - epsilon() if upper is None else upper)
 
 
-def mask_of(tensor: Any) -> Any:
-    """The mask that travels with a tensor, or None."""
-    return getattr(tensor, "_keras_mask", None)
-
-
-def called(function: Callable[..., Any], kind: str, y_true: Any, y_pred: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What a loss or metric function of the user returns.
-
-    Raises:
-        CallError: it does not take targets and outputs.
-        InvalidArgumentError: it returned None.
-    """
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        inspect.signature(function).bind(y_true, y_pred, **kwargs)
-    except TypeError as error:
-        raise CallError(
-            f"the {kind} function {name!r} cannot be called with targets and outputs",
-            got=str(error),
-            needed="a function of (y_true, y_pred)",
-        ) from None
-    except ValueError:
-        pass  # a built-in without a signature
-    value = function(y_true, y_pred, **kwargs)
-    if value is None:
-        raise InvalidArgumentError(
-            f"the {kind} function {name!r} returned None",
-            needed="one value for each sample, or a single one",
-            fix="end it with `return ...`",
-        )
-    return value
-
-
 # -- regression -----------------------------------------------------------------------------------------------------
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """mean((t - p)²) over the last axis."""
-    y_true, y_pred = _pair("mean_squared_error", y_true, y_pred)
+    y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     """mean(|t - p|) over the last axis."""
-    y_true, y_pred = _pair("mean_absolute_error", y_true, y_pred)
+    y_true, y_pred = pair("mean_absolute_error", y_true, y_pred)
     return ops.mean(ops.abs(y_true - y_pred), axis=-1)
 
 
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     """100 · mean(|t - p| / max(|t|, 1e-7)) over the last axis."""
-    y_true, y_pred = _pair("mean_absolute_percentage_error", y_true, y_pred)
+    y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
     return ops.mean(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), epsilon())), axis=-1) * 100.0
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     """mean((log(max(p, 1e-7) + 1) - log(max(t, 1e-7) + 1))²) over the last axis."""
-    y_true, y_pred = _pair("mean_squared_logarithmic_error", y_true, y_pred)
+    y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
     first = ops.log(ops.maximum(y_pred, epsilon()) + 1.0)
     second = ops.log(ops.maximum(y_true, epsilon()) + 1.0)
     return ops.mean(ops.square(first - second), axis=-1)
@@ -145,7 +67,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """mean(½ d² where |d| ≤ delta, delta |d| - ½ delta² elsewhere) over the last axis."""
-    y_true, y_pred = _pair("huber", y_true, y_pred)
+    y_true, y_pred = pair("huber", y_true, y_pred)
     error = y_pred - y_true
     size = ops.abs(error)
     small, large = ops.square(error) * 0.5, size * delta - 0.5 * delta * delta
@@ -154,21 +76,15 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
 
 def log_cosh(y_true: Any, y_pred: Any) -> Any:
     """mean(log(cosh(p - t))) over the last axis, computed as d + softplus(-2 d) - log 2."""
-    y_true, y_pred = _pair("log_cosh", y_true, y_pred)
+    y_true, y_pred = pair("log_cosh", y_true, y_pred)
     error = y_pred - y_true
     return ops.mean(error + ops.softplus(error * -2.0) - math.log(2.0), axis=-1)
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """-Σ of the product of the L2-normalised vectors: -1 for equal directions."""
-    y_true, y_pred = _pair("cosine_similarity", y_true, y_pred)
+    y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
     return -ops.sum(l2_normalize(y_true, axis) * l2_normalize(y_pred, axis), axis=axis)
-
-
-def l2_normalize(x: Any, axis: int = -1) -> Any:
-    """`x` / max(|x|, 1e-7), |x| the L2 norm over `axis`."""
-    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(squares, epsilon() * epsilon()))
 
 
 # -- classification by margin ---------------------------------------------------------------------------------------
@@ -180,19 +96,19 @@ def _signed_labels(y_true: Any) -> Any:
 
 def hinge(y_true: Any, y_pred: Any) -> Any:
     """mean(max(1 - t · p, 0)) over the last axis; labels 0/1 are read as -1/1."""
-    y_true, y_pred = _pair("hinge", y_true, y_pred)
+    y_true, y_pred = pair("hinge", y_true, y_pred)
     return ops.mean(ops.maximum(1.0 - _signed_labels(y_true) * y_pred, 0.0), axis=-1)
 
 
 def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     """mean(max(1 - t · p, 0)²) over the last axis; labels 0/1 are read as -1/1."""
-    y_true, y_pred = _pair("squared_hinge", y_true, y_pred)
+    y_true, y_pred = pair("squared_hinge", y_true, y_pred)
     return ops.mean(ops.square(ops.maximum(1.0 - _signed_labels(y_true) * y_pred, 0.0)), axis=-1)
 
 
 def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     """max(max((1 - t) · p) - Σ t · p + 1, 0)."""
-    y_true, y_pred = _pair("categorical_hinge", y_true, y_pred)
+    y_true, y_pred = pair("categorical_hinge", y_true, y_pred)
     positive = ops.sum(y_true * y_pred, axis=-1)
     negative = ops.max((1.0 - y_true) * y_pred, axis=-1)
     return ops.maximum(negative - positive + 1.0, 0.0)
@@ -201,15 +117,20 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
 # -- probabilities --------------------------------------------------------------------------------------------------
 def kl_divergence(y_true: Any, y_pred: Any) -> Any:
     """Σ t · log(t / p), both within [1e-7, 1]."""
-    y_true, y_pred = _pair("kl_divergence", y_true, y_pred)
+    y_true, y_pred = pair("kl_divergence", y_true, y_pred)
     y_true, y_pred = _clip(y_true, 1.0), _clip(y_pred, 1.0)
     return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
 
 
 def poisson(y_true: Any, y_pred: Any) -> Any:
     """mean(p - t · log(p + 1e-7)) over the last axis."""
-    y_true, y_pred = _pair("poisson", y_true, y_pred)
+    y_true, y_pred = pair("poisson", y_true, y_pred)
     return ops.mean(y_pred - y_true * ops.log(y_pred + epsilon()), axis=-1)
+
+
+def _smooth(y_true: Any, label_smoothing: float, classes: int) -> Any:
+    """Targets moved towards equal shares of all classes."""
+    return y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
 
 
 def _binary_terms(y_true: Any, y_pred: Any, from_logits: bool) -> Any:
@@ -232,9 +153,8 @@ def binary_crossentropy(
         label_smoothing: s moves targets to t · (1 - s) + s / 2.
         axis: the axis to average over.
     """
-    y_true, y_pred = _pair("binary_crossentropy", y_true, y_pred)
-    if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    y_true, y_pred = pair("binary_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, 2)
     return ops.mean(_binary_terms(y_true, y_pred, from_logits), axis=axis)
 
 
@@ -249,9 +169,8 @@ def binary_focal_crossentropy(
     axis: int = -1,
 ) -> Any:
     """Binary cross-entropy times (1 - p_t)^gamma, p_t the probability of the right answer (Lin et al. 2018)."""
-    y_true, y_pred = _pair("binary_focal_crossentropy", y_true, y_pred)
-    if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    y_true, y_pred = pair("binary_focal_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, 2)
     if from_logits:
         y_pred = ops.sigmoid(y_pred)
     right = y_true * y_pred + (1.0 - y_true) * (1.0 - y_pred)
@@ -267,13 +186,6 @@ def _log_probabilities(y_pred: Any, from_logits: bool, axis: int) -> Any:
     return ops.log(_clip(y_pred / ops.sum(y_pred, axis=axis, keepdims=True)))
 
 
-def _smooth(y_true: Any, label_smoothing: float, axis: int) -> Any:
-    if not label_smoothing:
-        return y_true
-    classes = y_true.shape[axis]
-    return y_true * (1.0 - label_smoothing) + label_smoothing / classes
-
-
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -286,8 +198,8 @@ def categorical_crossentropy(
         label_smoothing: s moves targets to t · (1 - s) + s / n.
         axis: the axis of the classes.
     """
-    y_true, y_pred = _pair("categorical_crossentropy", y_true, y_pred)
-    y_true = _smooth(y_true, label_smoothing, -1)
+    y_true, y_pred = pair("categorical_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, y_true.shape[-1])
     return -ops.sum(y_true * _log_probabilities(y_pred, from_logits, axis), axis=axis)
 
 
@@ -301,8 +213,8 @@ def categorical_focal_crossentropy(
     axis: int = -1,
 ) -> Any:
     """Categorical cross-entropy whose terms are weighted by alpha · (1 - p)^gamma (Lin et al. 2018)."""
-    y_true, y_pred = _pair("categorical_focal_crossentropy", y_true, y_pred)
-    y_true = _smooth(y_true, label_smoothing, -1)
+    y_true, y_pred = pair("categorical_focal_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, y_true.shape[-1])
     if from_logits:
         y_pred = ops.softmax(y_pred, axis=axis)
     p = _clip(y_pred / ops.sum(y_pred, axis=axis, keepdims=True))
@@ -335,12 +247,13 @@ def sparse_categorical_crossentropy(
     if len(y_true.shape) != len(want):
         raise ShapeError(
             "sparse_categorical_crossentropy: labels and outputs do not fit",
-            got=f"labels {_text(y_true.shape)}, outputs {_text(y_pred.shape)}",
-            needed=f"labels of shape {_text(want)}, one integer per output",
+            got=f"labels {sizes_text(y_true.shape)}, outputs {sizes_text(y_pred.shape)}",
+            needed=f"labels of shape {sizes_text(want)}, one integer per output",
             fix="for one-hot labels use categorical_crossentropy",
         )
-    classes = int(y_pred.shape[axis])
-    _check_labels(y_true, classes, ignore_class)
+    classes = ops.shape(y_pred)[axis]  # a symbolic size where the classes are the rows of the batch
+    if isinstance(classes, int):
+        _check_labels(y_true, classes, ignore_class)
     labels = ops.cast(y_true, "int32")
     valid = None
     if ignore_class is not None:

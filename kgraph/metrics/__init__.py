@@ -6,197 +6,63 @@ The function forms give one value per sample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kgraph import losses
 from kgraph.errors import InvalidArgumentError
-from kgraph.losses import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_hinge,
-    hinge,
-    huber,
+from kgraph.losses.functions import *  # noqa: F403  (the next modules replace some of these)
+from kgraph.losses.functions import (
     kl_divergence,
     log_cosh,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
 )
-from kgraph.metrics.base import (
-    Mean,
-    MeanMetricWrapper,
-    Metric,
-    Sum,
-)
-from kgraph.metrics.confusion import (
-    AUC,
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
-from kgraph.metrics.functions import (
-    accuracy,
-    binary_accuracy,
-    categorical_accuracy,
-    concordance_correlation,
-    cosine_similarity,
-    pearson_correlation,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    top_k_categorical_accuracy,
-)
+from kgraph.metrics import base, confusion, curves, functions, means, scores
+from kgraph.metrics.base import *  # noqa: F403
+from kgraph.metrics.base import MeanMetricWrapper, Metric
+from kgraph.metrics.confusion import *  # noqa: F403
+from kgraph.metrics.confusion import Precision, Recall
+from kgraph.metrics.curves import *  # noqa: F403
+from kgraph.metrics.curves import AUC
+from kgraph.metrics.functions import *  # noqa: F403
+from kgraph.metrics.functions import cosine_similarity
+from kgraph.metrics.means import *  # noqa: F403
 from kgraph.metrics.means import (
-    Accuracy,
     BinaryAccuracy,
     BinaryCrossentropy,
     CategoricalAccuracy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    ConcordanceCorrelation,
-    CosineSimilarity,
-    Hinge,
-    Huber,
     KLDivergence,
     LogCoshError,
     MeanAbsoluteError,
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
-    PearsonCorrelation,
-    Poisson,
     RootMeanSquaredError,
     SparseCategoricalAccuracy,
-    SparseCategoricalCrossentropy,
-    SparseTopKCategoricalAccuracy,
-    SquaredHinge,
-    TopKCategoricalAccuracy,
 )
-from kgraph.metrics.scores import (
-    BinaryIoU,
-    F1Score,
-    FBetaScore,
-    IoU,
-    MeanIoU,
-    OneHotIoU,
-    OneHotMeanIoU,
-    R2Score,
-)
+from kgraph.metrics.scores import *  # noqa: F403
+from kgraph.metrics.scores import F1Score, R2Score
 from kgraph.registry import Registry, serialize
 
-__all__ = [
-    "AUC",
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "BinaryIoU",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "CategoricalHinge",
-    "ConcordanceCorrelation",
-    "CosineSimilarity",
-    "F1Score",
-    "FBetaScore",
-    "FalseNegatives",
-    "FalsePositives",
-    "Hinge",
-    "Huber",
-    "IoU",
-    "KLDivergence",
-    "LogCoshError",
-    "Mean",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanIoU",
-    "MeanMetricWrapper",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Metric",
-    "OneHotIoU",
-    "OneHotMeanIoU",
-    "PearsonCorrelation",
-    "Poisson",
-    "Precision",
-    "PrecisionAtRecall",
-    "R2Score",
-    "Recall",
-    "RecallAtPrecision",
-    "RootMeanSquaredError",
-    "SensitivityAtSpecificity",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy",
-    "SpecificityAtSensitivity",
-    "SquaredHinge",
-    "Sum",
-    "TopKCategoricalAccuracy",
-    "TrueNegatives",
-    "TruePositives",
-    "accuracy",
-    "binary_accuracy",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_accuracy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "concordance_correlation",
-    "cosine_similarity",
-    "deserialize",
-    "get",
-    "get_metric",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "pearson_correlation",
-    "poisson",
-    "resolve_accuracy",
-    "serialize",
-    "sparse_categorical_accuracy",
-    "sparse_categorical_crossentropy",
-    "sparse_top_k_categorical_accuracy",
-    "squared_hinge",
-    "top_k_categorical_accuracy",
-]
+__all__ = ["deserialize", "get", "get_metric", "resolve_accuracy", "serialize"]
+__all__ += losses.functions.__all__
+__all__ += base.__all__
+__all__ += confusion.__all__
+__all__ += curves.__all__
+__all__ += functions.__all__
+__all__ += means.__all__
+__all__ += scores.__all__
 
 _REGISTRY = Registry("metric")
 _REGISTRY.add_all(
-    (Metric, Mean, Sum, MeanMetricWrapper, Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy)
-    + (
-        TopKCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy,
-        MeanSquaredError,
-        MeanAbsoluteError,
-        RootMeanSquaredError,
-    )
-    + (MeanAbsolutePercentageError, MeanSquaredLogarithmicError, LogCoshError, Hinge, SquaredHinge, CategoricalHinge)
-    + (KLDivergence, Poisson, Huber, CosineSimilarity, BinaryCrossentropy, CategoricalCrossentropy)
-    + (SparseCategoricalCrossentropy, TruePositives, TrueNegatives, FalsePositives, FalseNegatives, Precision, Recall)
-    + (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy)
-    + (sparse_top_k_categorical_accuracy, mean_squared_error, mean_absolute_error, mean_absolute_percentage_error)
-    + (mean_squared_logarithmic_error, log_cosh, hinge, squared_hinge, categorical_hinge, kl_divergence, poisson, huber)
-    + (cosine_similarity, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy)
-    + (binary_focal_crossentropy, categorical_focal_crossentropy, pearson_correlation, concordance_correlation)
-    + (AUC, PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity, FBetaScore)
-    + (F1Score, R2Score, IoU, BinaryIoU, MeanIoU, OneHotIoU, OneHotMeanIoU, PearsonCorrelation, ConcordanceCorrelation),
+    [
+        getattr(part, name)
+        for part in (losses.functions, base, confusion, curves, functions, means, scores)
+        for name in part.__all__
+    ],
     # By string Keras makes the stateful class, whose mean goes over samples; for these the function's mean is the same.
     {
         "mse": MeanSquaredError,
@@ -234,10 +100,7 @@ kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 cosine_proximity = cosine_similarity
 
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that `serialize` described, or that a name stands for."""
-    return _REGISTRY.deserialize(config, custom_objects)
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Any:
@@ -247,16 +110,7 @@ def get(identifier: Any) -> Any:
         UnknownNameError: no metric has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    if identifier is None:
-        return None
-    found: Any = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if isinstance(found, type):
-        found = found()
-    if not callable(found):
-        raise InvalidArgumentError(
-            f"cannot use {identifier!r} as a metric", needed="a name, a Metric, or f(y_true, y_pred)"
-        )
-    return found
+    return None if identifier is None else _REGISTRY.get(identifier, "a name, a Metric, or f(y_true, y_pred)")
 
 
 def resolve_accuracy(y_true_shape: Sequence[Any], y_pred_shape: Sequence[Any]) -> type[MeanMetricWrapper]:

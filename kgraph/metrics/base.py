@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kgraph import losses, ops
+from kgraph import ops
 from kgraph.core import Variable
 from kgraph.core.session import unique_name
-from kgraph.losses import mask_of, match_ranks
+from kgraph.losses.common import called, mask_of, match_ranks
 from kgraph.metrics.functions import accuracy
 from kgraph.registry import serialize
 
@@ -167,7 +167,7 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add the function's values of a batch; samples off the mask of `y_pred` do not count."""
         mask = mask_of(y_pred)
-        values = ops.convert_to_tensor(losses.called(self._fn, "metric", y_true, y_pred, self._kwargs))
+        values = ops.convert_to_tensor(called(self._fn, "metric", y_true, y_pred, self._kwargs))
         if mask is not None:
             factor = ops.cast(mask, self.dtype)
             if sample_weight is None:

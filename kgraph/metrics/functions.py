@@ -6,7 +6,7 @@ from typing import Any
 
 from kgraph import losses, ops
 from kgraph.core.session import epsilon
-from kgraph.losses import match_ranks
+from kgraph.losses.common import match_ranks
 
 __all__ = [
     "accuracy",

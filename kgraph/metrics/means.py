@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kgraph import ops
-from kgraph.losses import (
+from kgraph.losses.common import match_ranks
+from kgraph.losses.functions import (
     binary_crossentropy,
     categorical_crossentropy,
     categorical_hinge,
@@ -13,7 +14,6 @@ from kgraph.losses import (
     huber,
     kl_divergence,
     log_cosh,
-    match_ranks,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,

@@ -11,7 +11,7 @@ import numpy as np
 from kgraph import ops
 from kgraph.core.session import epsilon
 from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.losses import match_ranks
+from kgraph.losses.common import match_ranks
 from kgraph.metrics.base import Metric
 
 __all__ = ["BinaryIoU", "F1Score", "FBetaScore", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "R2Score"]

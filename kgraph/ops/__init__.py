@@ -20,6 +20,7 @@ from kgraph.ops import (
     indexing,
     linalg,
     losses,
+    making,
     math,
     nan_reductions,
     nn,
@@ -34,6 +35,7 @@ from kgraph.ops import (
     sorting,
     special,
     statistics,
+    taking,
 )
 from kgraph.ops.arranging import *  # noqa: F403
 from kgraph.ops.bits import *  # noqa: F403
@@ -47,6 +49,7 @@ from kgraph.ops.indexing import *  # noqa: F403
 from kgraph.ops.left_out import LEFT_OUT
 from kgraph.ops.linalg import *  # noqa: F403
 from kgraph.ops.losses import *  # noqa: F403
+from kgraph.ops.making import *  # noqa: F403
 from kgraph.ops.math import *  # noqa: F403
 from kgraph.ops.nan_reductions import *  # noqa: F403
 from kgraph.ops.nn import *  # noqa: F403
@@ -61,6 +64,7 @@ from kgraph.ops.shaping import *  # noqa: F403
 from kgraph.ops.sorting import *  # noqa: F403
 from kgraph.ops.special import *  # noqa: F403
 from kgraph.ops.statistics import *  # noqa: F403
+from kgraph.ops.taking import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += arranging.__all__
@@ -74,6 +78,7 @@ __all__ += image.__all__
 __all__ += indexing.__all__
 __all__ += linalg.__all__
 __all__ += losses.__all__
+__all__ += making.__all__
 __all__ += math.__all__
 __all__ += nan_reductions.__all__
 __all__ += nn.__all__
@@ -88,6 +93,7 @@ __all__ += shaping.__all__
 __all__ += sorting.__all__
 __all__ += special.__all__
 __all__ += statistics.__all__
+__all__ += taking.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim, DimLike, shape_volume
-from kgraph.ops import math, reduction, shaping
+from kgraph.ops import math, reduction, shaping, taking
 from kgraph.ops.convert import active, as_tensor, normal_axis
 
 __all__ = [
@@ -193,7 +193,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     flat = shaping.reshape(last, (*last.dims[:-2], rows * columns))
     start = row * columns + column
     stop = start + (count - 1) * (columns + 1) + 1 if count else start
-    return shaping.get_item(flat, (..., slice(start, stop, columns + 1)) if count else (..., slice(0, 0)))
+    return taking.get_item(flat, (..., slice(start, stop, columns + 1)) if count else (..., slice(0, 0)))
 
 
 @operation

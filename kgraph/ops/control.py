@@ -21,7 +21,7 @@ from kgraph.core.variable import Variable
 from kgraph.errors import CallError, InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim, DimLike, shape_volume
 from kgraph.ir.ops.rules import broadcast_shapes
-from kgraph.ops import math, shaping
+from kgraph.ops import making, math, shaping, taking
 from kgraph.ops.convert import active, as_tensor, cast_to, must_equal, normal_axis
 
 __all__ = [
@@ -270,7 +270,7 @@ def associative_scan(f: Callable[..., Any], elems: Any, reverse: bool = False, a
 
     def cut(leaves: list[Any], start: int, stop: int) -> list[Any]:
         keys = [(slice(None),) * place + (slice(start, stop),) for place in places]
-        return [shaping.get_item(x, key) for x, key in zip(leaves, keys)]
+        return [taking.get_item(x, key) for x, key in zip(leaves, keys)]
 
     run = [shaping.flip(x, place) for x, place in zip(leaves, places)] if reverse else leaves
     step = 1
@@ -430,7 +430,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
 
 @operation
 def _counted(body: Callable[[Any, Any], Any], init: Any, lower: DimLike, upper: DimLike) -> Any:
-    return scan(lambda value, i: (body(i, value), None), init, shaping.arange(lower, upper))[0]
+    return scan(lambda value, i: (body(i, value), None), init, making.arange(lower, upper))[0]
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim, DimLike
 from kgraph.ir.graph import literal
-from kgraph.ops import math, nn, reduction, shaping
+from kgraph.ops import making, math, nn, reduction, shaping, taking
 from kgraph.ops.convert import active, as_tensor, common, emit
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool_3d", "conv_3d", "conv_transpose", "max_pool_3d"]
@@ -37,7 +37,7 @@ def _padded(x: TracedTensor, pads: Pads, value: float = 0.0, interior: tuple[int
 def _depth_slice(x: TracedTensor, start: int, count: DimLike, stride: int) -> TracedTensor:
     """`count` images, `stride` apart, as one batch: [N, D, H, W, C] -> [N · count, H, W, C]."""
     batch, _, *rest = x.dims
-    cut = shaping.get_item(x, (slice(None), slice(start, start + (count - 1) * stride + 1, stride)))
+    cut = taking.get_item(x, (slice(None), slice(start, start + (count - 1) * stride + 1, stride)))
     flat: TracedTensor = shaping.reshape(cut, (batch * count, *rest))
     return flat
 
@@ -100,7 +100,7 @@ def conv_3d(
     }
     for tap in range(window[0]):
         images = _depth_slice(x, tap * dilation[0], count, stride[0])
-        plane = shaping.reshape(shaping.get_item(k, slice(tap, tap + 1)), k.dims[1:])
+        plane = shaping.reshape(taking.get_item(k, slice(tap, tap + 1)), k.dims[1:])
         y = emit("conv2d", images, plane, **attrs)
         total = y if total is None else math.add(total, y)
     y = shaping.reshape(total, (x.dims[0], count, *total.dims[1:]))
@@ -216,7 +216,7 @@ def average_pool_3d(
     if all(pad == (0, 0) for pad in pads):
         mean = math.divide(y, float(np.prod(window)))
     else:
-        mean = math.divide(y, _pool_3d("sum_pool", shaping.ones((1, *x.dims[1:4], 1), x.dtype), window, stride, pads))
+        mean = math.divide(y, _pool_3d("sum_pool", making.ones((1, *x.dims[1:4], 1), x.dtype), window, stride, pads))
     return shaping.moveaxis(mean, -1, 1) if nn._channels_first(data_format) else mean
 
 
@@ -248,7 +248,7 @@ def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = N
     for axis, count in enumerate(nn._pair(output_size, rank, "output_size"), start=1):
         lead = (slice(None),) * axis
         parts = [
-            reduction.max(shaping.get_item(x, (*lead, slice(start, limit))), axis=axis, keepdims=True)
+            reduction.max(taking.get_item(x, (*lead, slice(start, limit))), axis=axis, keepdims=True)
             for start, limit in _parts(x.dims[axis], count)
         ]
         x = shaping.concatenate(parts, axis=axis)

@@ -14,7 +14,7 @@ from kgraph.core.tensors import SymbolicTensor, TracedTensor
 from kgraph.core.variable import Variable
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import shape_volume
-from kgraph.ops import math, shaping
+from kgraph.ops import making, math, shaping
 from kgraph.ops.convert import active, as_tensor, common, emit
 
 __all__ = [
@@ -50,7 +50,7 @@ def is_tensor(x: Any) -> bool:
 @operation
 def empty_like(x: Any, dtype: Any = None) -> Any:
     """Zeros of the shape and type of x: nothing here is ever uninitialised."""
-    return shaping.zeros_like(x, dtype)
+    return making.zeros_like(x, dtype)
 
 
 @operation
@@ -73,7 +73,7 @@ def _spaced(start: Any, stop: Any, num: int, endpoint: bool, axis: int) -> tuple
     first, last = (as_tensor(x) for x in common(as_tensor(start), as_tensor(stop), floating=True))
     parts = max(num - 1 if endpoint else num, 1)
     step = math.divide(math.subtract(last, first), float(parts))
-    places = shaping.reshape(shaping.arange(num, dtype=step.dtype), (num, *(1,) * len(step.dims)))
+    places = shaping.reshape(making.arange(num, dtype=step.dtype), (num, *(1,) * len(step.dims)))
     return shaping.moveaxis(math.add(first, math.multiply(places, step)), 0, axis), step
 
 
@@ -227,7 +227,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     if len(tensor.dims) != 1 or (N is None and not isinstance(tensor.dims[0], int)):
         raise ShapeError("vander needs a vector", where=str(active().location()), got=str(tensor.shape))
     count = int(str(tensor.dims[0])) if N is None else int(N)
-    powers = [shaping.ones_like(tensor)]
+    powers = [making.ones_like(tensor)]
     for _ in range(count - 1):
         powers.append(math.multiply(powers[-1], tensor))
     powers = powers[:count]

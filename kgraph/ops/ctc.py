@@ -13,7 +13,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim
-from kgraph.ops import math, nn, products, reduction, shaping
+from kgraph.ops import making, math, nn, products, reduction, shaping, taking
 from kgraph.ops.control import scan_region
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, must_equal
 from kgraph.ops.operands import as_float, concrete, gather_last
@@ -52,17 +52,17 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     if isinstance(classes, Dim):
         raise ShapeError("ctc_loss needs a known number of classes", got=str(logits.shape))
     log_share = nn.log_softmax(logits, axis=-1)
-    blank = shaping.get_item(log_share, (Ellipsis, slice(int(mask_index), int(mask_index) + 1)))
+    blank = taking.get_item(log_share, (Ellipsis, slice(int(mask_index), int(mask_index) + 1)))
     # [B, T, N]; a label outside of the classes, as in padding, picks nothing.
-    chosen = shaping.one_hot(labels, classes, dtype=logits.dtype)
+    chosen = making.one_hot(labels, classes, dtype=logits.dtype)
     emitted = products.matmul(log_share, shaping.transpose(chosen, (0, 2, 1)))
     time = emit("iota", shape=(batch, steps, 1), axis=1, dtype="i32")
     over = cast_to(math.greater_equal(time, shaping.reshape(step_count, (-1, 1, 1))), logits.dtype)
-    same = math.equal(shaping.get_item(labels, (slice(None), slice(1, None))), _but_last(labels))
+    same = math.equal(taking.get_item(labels, (slice(None), slice(1, None))), _but_last(labels))
     repeat = shaping.pad(cast_to(same, logits.dtype), ((0, 0), (0, 1)))
     place = emit("iota", shape=(batch, width + 1), axis=1, dtype="i32")
-    start = math.where(math.equal(place, 0), shaping.zeros((batch, width + 1), logits.dtype), IMPOSSIBLE)
-    never = shaping.full((batch, width), IMPOSSIBLE, logits.dtype)
+    start = math.where(math.equal(place, 0), making.zeros((batch, width + 1), logits.dtype), IMPOSSIBLE)
+    never = making.full((batch, width), IMPOSSIBLE, logits.dtype)
     blanks, labelled = _forward(start, never, (emitted, blank, over), repeat)
     total = _arrive(blanks, labelled)
     end = cast_to(math.equal(place, shaping.expand_dims(label_count, 1)), logits.dtype)
@@ -70,13 +70,13 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
 
 
 def _but_last(x: TracedTensor) -> Any:
-    return shaping.get_item(x, (slice(None), slice(None, -1)))
+    return taking.get_item(x, (slice(None), slice(None, -1)))
 
 
 def _arrive(blanks: Any, added: Any) -> Any:
     """Log probabilities in the states between labels [B, N + 1], after paths from the labels [B, N] have come in."""
-    first = shaping.get_item(blanks, (slice(None), slice(0, 1)))
-    rest = shaping.get_item(blanks, (slice(None), slice(1, None)))
+    first = taking.get_item(blanks, (slice(None), slice(0, 1)))
+    rest = taking.get_item(blanks, (slice(None), slice(1, None)))
     return shaping.concatenate([first, math.logaddexp(rest, added)], axis=-1)
 
 
@@ -151,7 +151,7 @@ def _greedy(inputs: Any, sequence_lengths: Any, merge_repeated: bool, mask_index
     best = math.where(over, blank, reduction.argmax(scores, axis=-1))
     taken = math.where(over, 0.0, reduction.max(scores, axis=-1))
     if merge_repeated:
-        after = shaping.get_item(best, (slice(None), slice(1, None)))
+        after = taking.get_item(best, (slice(None), slice(1, None)))
         again = shaping.pad(cast_to(math.equal(after, _but_last(best)), "int32"), ((0, 0), (1, 0)))
         best = math.where(math.greater(again, 0), blank, best)
     gone = math.equal(best, blank)

@@ -16,7 +16,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import DtypeError, InvalidArgumentError, ShapeError, UnsupportedError
-from kgraph.ops import math, nn, shaping
+from kgraph.ops import math, nn, shaping, taking
 from kgraph.ops.arranging import known_size
 from kgraph.ops.convert import active, as_tensor
 from kgraph.ops.convolution import along_axis
@@ -153,7 +153,7 @@ def _fitted(x: TracedTensor, length: int) -> TracedTensor:
     """Cut, or filled up with zeros, to a length along the last axis."""
     have = known_size("a Fourier transform", x, len(x.dims) - 1)
     if have > length:
-        result: TracedTensor = shaping.get_item(x, (..., slice(0, length)))
+        result: TracedTensor = taking.get_item(x, (..., slice(0, length)))
         return result
     padded: TracedTensor = shaping.pad(x, [(0, 0)] * (len(x.dims) - 1) + [(0, length - have)])
     return x if have == length else padded
@@ -178,7 +178,7 @@ def rfft(x: Any, fft_length: int | None = None) -> Pair:
     tensor = nn._floating(x)
     n = known_size("rfft", tensor, len(tensor.dims) - 1) if fft_length is None else int(fft_length)
     pair = _transform((_fitted(tensor, n), None), n, -1.0)
-    re, im = (shaping.get_item(part, (..., slice(0, n // 2 + 1))) for part in pair)
+    re, im = (taking.get_item(part, (..., slice(0, n // 2 + 1))) for part in pair)
     return re, im
 
 
@@ -207,7 +207,7 @@ def irfft(x: Any, fft_length: int | None = None) -> Any:
     real = np.ones(half)
     real[[0, -1] if n % 2 == 0 else [0]] = 0.0
     im = math.multiply(im, as_tensor(real, im.dtype))
-    mirrored = [shaping.flip(shaping.get_item(part, (..., slice(1, (n + 1) // 2))), -1) for part in (re, im)]
+    mirrored = [shaping.flip(taking.get_item(part, (..., slice(1, (n + 1) // 2))), -1) for part in (re, im)]
     whole = shaping.concatenate([re, mirrored[0]]), shaping.concatenate([im, math.negative(mirrored[1])])
     return math.divide(_transform(whole, n, 1.0)[0], float(n))
 
@@ -231,8 +231,8 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
         _fitted(tensor, (count + across - 1) * sequence_stride),
         (*tensor.dims[:-1], count + across - 1, sequence_stride),
     )
-    pieces = [shaping.get_item(blocks, (..., slice(i, i + count), slice(None))) for i in range(across)]
-    return shaping.get_item(shaping.concatenate(pieces), (..., slice(0, sequence_length)))
+    pieces = [taking.get_item(blocks, (..., slice(i, i + count), slice(None))) for i in range(across)]
+    return taking.get_item(shaping.concatenate(pieces), (..., slice(0, sequence_length)))
 
 
 def _overlapped(pieces: TracedTensor, stride: int) -> Any:
@@ -243,10 +243,10 @@ def _overlapped(pieces: TracedTensor, stride: int) -> Any:
     total: Any = None
     for i in range(across):
         widths = [(0, 0)] * (len(pieces.dims) - 2) + [(i, across - 1 - i), (0, 0)]
-        part = shaping.pad(shaping.get_item(blocks, (..., i, slice(None))), widths)
+        part = shaping.pad(taking.get_item(blocks, (..., i, slice(None))), widths)
         total = part if total is None else math.add(total, part)
     flat = shaping.reshape(total, (*pieces.dims[:-2], (count + across - 1) * stride))
-    return shaping.get_item(flat, (..., slice(0, (count - 1) * stride + n)))
+    return taking.get_item(flat, (..., slice(0, (count - 1) * stride + n)))
 
 
 def _window(window: Any, sequence_length: int, fft_length: int) -> Any:
@@ -343,4 +343,4 @@ def istft(
         y = math.multiply(y, fft_length / sequence_stride)  # as Keras scales it
     start = fft_length // 2 if center else 0
     stop = start + length if length is not None else -(fft_length // 2) if center else None
-    return shaping.get_item(y, (..., slice(start, stop)))
+    return taking.get_item(y, (..., slice(start, stop)))

@@ -12,7 +12,7 @@ from kgraph.core.tensors import SymbolicTensor, TracedTensor
 from kgraph.core.variable import Variable
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim, DimLike, shape_volume
-from kgraph.ops import math, reduction, segments, shaping
+from kgraph.ops import making, math, reduction, segments, shaping, taking
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, shape_argument
 
 __all__ = ["scatter", "scatter_update", "select", "slice", "slice_update"]
@@ -63,10 +63,10 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
             count: DimLike = length - start if not isinstance(size, Dim) and int(size) == -1 else size
             if isinstance(length, int) and isinstance(start, int) and isinstance(count, int):
                 start = max(0, min(start, length - count))
-            x = shaping.get_item(x, (*lead, _python_slice(start, start + count)))
+            x = taking.get_item(x, (*lead, _python_slice(start, start + count)))
         else:
             first = math.clip(cast_to(as_tensor(start), "int32"), 0, length - size)
-            x = shaping.take(x, math.add(first, shaping.arange(size)), axis=axis)
+            x = taking.take(x, math.add(first, making.arange(size)), axis=axis)
     return x
 
 
@@ -100,9 +100,9 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
         if count == length:
             continue
         first = math.clip(cast_to(as_tensor(start), "int32"), 0, length - count)
-        place = math.subtract(shaping.arange(length), first)
+        place = math.subtract(making.arange(length), first)
         within = math.logical_and(math.greater_equal(place, 0), math.less(place, count))
-        new = shaping.take(new, math.clip(place, 0, count - 1), axis=axis)
+        new = taking.take(new, math.clip(place, 0, count - 1), axis=axis)
         along = shaping.reshape(within, tuple(length if i == axis else 1 for i in range(len(x.dims))))
         inside = along if inside is None else math.logical_and(inside, along)
     return new if inside is None else math.where(inside, new, x)
@@ -122,7 +122,7 @@ def _rows(indices: Any, sizes: Sequence[DimLike], what: str) -> tuple[TracedTens
         )
     row: Any = 0
     for axis in range(count):
-        index = cast_to(shaping.get_item(ids, (..., axis)), "int32")
+        index = cast_to(taking.get_item(ids, (..., axis)), "int32")
         index = math.where(math.less(index, 0), math.add(index, sizes[axis]), index)
         row = math.add(math.multiply(row, sizes[axis]), index)
     return shaping.reshape(row, (-1,)), count
@@ -176,7 +176,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     if reduction == "add":
         return math.add(x, _scattered(rows, new, x.dims, count))
     height = shape_volume(x.dims[:count])
-    ones = shaping.ones((rows.dims[0],), "int32")
+    ones = making.ones((rows.dims[0],), "int32")
     met = math.greater(emit("scatter_add", rows, ones, rows=height), 0)
     met = shaping.reshape(met, (*x.dims[:count], *(1,) * len(rest)))
     if reduction is None:
@@ -194,7 +194,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
 def _last_ones(rows: TracedTensor, updates: TracedTensor) -> Any:
     """The updates, with zeros for those that a later one at the same place replaces (M by M comparisons)."""
     count = rows.dims[0]
-    number = shaping.arange(count)
+    number = making.arange(count)
     same = math.equal(shaping.expand_dims(rows, 1), shaping.expand_dims(rows, 0))
     later = math.less(shaping.expand_dims(number, 1), shaping.expand_dims(number, 0))
     replaced = reduction.any(math.logical_and(same, later), axis=1)

@@ -16,7 +16,7 @@ from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.builder import Builder
 from kgraph.ir.graph import Value
 from kgraph.ir.passes.autodiff import backpropagate
-from kgraph.ops import math, nn, reduction, shaping
+from kgraph.ops import making, math, nn, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, common, normal_axis
 from kgraph.ops.factoring import eig, eigh, lstsq, lu_factor, matrix_rank, pinv, qr, svd
 from kgraph.ops.on_arrays import FloatArray, float_array, with_arrays
@@ -194,12 +194,12 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     values, other = result if has_aux else (result, None)
     outputs = [as_tensor(y) for y in tree.flatten(values)]
     # The value does not matter: the gradient is linear in it.
-    probes = [shaping.zeros_like(y) for y in outputs]
+    probes = [making.zeros_like(y) for y in outputs]
     pulled = pull_back(outputs, probes, inputs)
     known = [(grad, as_tensor(t, x.dtype)) for grad, x, t in zip(pulled, inputs, tangents) if grad is not None]
     grads, directions = [grad for grad, _ in known], [t for _, t in known]
     forwards = pull_back(grads, directions, probes)
-    changes = [shaping.zeros_like(y) if change is None else change for y, change in zip(outputs, forwards)]
+    changes = [making.zeros_like(y) if change is None else change for y, change in zip(outputs, forwards)]
     derivative = tree.pack_like(values, changes)
     return (values, derivative, other) if has_aux else (values, derivative)
 
@@ -208,5 +208,5 @@ def _alone(x: Any) -> TracedTensor:
     """`x` as a floating-point tensor with a value of its own, so that equal arguments are told apart."""
     tensor = as_tensor(x)
     tensor = tensor if is_float_dtype(tensor.dtype) else cast_to(tensor, floatx())
-    alone: TracedTensor = math.add(tensor, shaping.zeros_like(tensor))
+    alone: TracedTensor = math.add(tensor, making.zeros_like(tensor))
     return alone

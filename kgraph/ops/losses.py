@@ -11,8 +11,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.session import epsilon
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import ShapeError
-from kgraph.ir.dims import Dim
-from kgraph.ops import math, nn, reduction, shaping
+from kgraph.ops import making, math, nn, reduction, shaping, taking
 from kgraph.ops.convert import active, as_tensor, cast_to, must_equal, normal_axis
 from kgraph.ops.operands import as_float
 
@@ -82,7 +81,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 
     Args:
         target: classes, i32[*S] or i32[*S, 1].
-        output: [*S, classes]: probabilities (scaled to sum 1), or, with `from_logits`, any numbers.
+        output: [*S, classes]: probabilities (scaled to sum 1), or, with `from_logits`, any numbers.  The classes may
+            be the rows of the batch, as in contrastive losses.
         from_logits: whether a softmax is still to be applied to the output.
         axis: the axis of the classes.
     """
@@ -92,18 +92,11 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
         truth = shaping.squeeze(truth, -1)
     place = normal_axis(axis, len(guess.dims))
     _same_shape("sparse_categorical_crossentropy", truth, _without_axis(guess, place))
-    classes = guess.dims[place]
-    if isinstance(classes, Dim):
-        raise ShapeError(
-            "sparse_categorical_crossentropy needs a known number of classes",
-            where=str(active().location()),
-            got=str(guess.shape),
-        )
-    chosen = shaping.one_hot(truth, classes, axis=place, dtype=guess.dtype)
+    chosen = making.one_hot(truth, guess.dims[place], axis=place, dtype=guess.dtype)
     return math.negative(reduction.sum(math.multiply(chosen, _log_probabilities(guess, from_logits, axis)), axis))
 
 
 def _without_axis(x: TracedTensor, axis: int) -> TracedTensor:
     """One slice along an axis: its shape is what counts."""
-    one: TracedTensor = shaping.get_item(x, (*(slice(None),) * axis, 0))
+    one: TracedTensor = taking.get_item(x, (*(slice(None),) * axis, 0))
     return one

@@ -17,7 +17,7 @@ from kgraph.core.session import floatx, image_data_format
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim, DimLike
-from kgraph.ops import math, reduction, shaping
+from kgraph.ops import making, math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, common, emit, normal_axis, unary
 
 __all__ = [
@@ -401,7 +401,7 @@ def average_pool(
         mean = math.divide(y, float(height * width))
     else:
         sizes = (1, wide.dims[1], wide.dims[2], 1)
-        counts = emit("sum_pool", shaping.ones(sizes, wide.dtype), **attrs)
+        counts = emit("sum_pool", making.ones(sizes, wide.dtype), **attrs)
         mean = math.divide(y, counts)
     return _restored(mean, rank, first)
 

@@ -11,7 +11,7 @@ from kgraph.core.session import floatx
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
 from kgraph.ir.dims import Dim
-from kgraph.ops import math, nn, products, reduction, shaping
+from kgraph.ops import making, math, nn, products, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, normal_axes, normal_axis
 from kgraph.ops.operands import as_float, tensors
 
@@ -191,7 +191,7 @@ def multi_hot(
     if sparse:
         raise UnsupportedError("multi_hot has no sparse results", fix="leave sparse=False")
     ids = as_tensor(inputs)
-    marks = shaping.one_hot(ids, int(count), axis=axis, dtype=dtype or floatx())
+    marks = making.one_hot(ids, int(count), axis=axis, dtype=dtype or floatx())
     return reduction.max(marks, axis=1 if len(ids.dims) > 1 else 0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import is_float_dtype, standardize_dtype
-from kgraph.ops import math, products, reduction, shaping
+from kgraph.ops import making, math, products, reduction
 from kgraph.ops.convert import as_tensor, binary, cast_to, emit
 from kgraph.ops.operands import as_float, as_number, tensors
 
@@ -41,7 +41,7 @@ __all__ = [
 def angle(x: Any) -> Any:
     """0 for positive x, pi for negative: the angle of a complex number without imaginary part."""
     tensor = math.stop_gradient(as_float(x))
-    return emit("atan2", shaping.zeros_like(tensor), tensor)
+    return emit("atan2", making.zeros_like(tensor), tensor)
 
 
 @operation
@@ -65,20 +65,20 @@ def real(x: Any) -> Any:
 @operation
 def imag(x: Any) -> Any:
     """Zeros: all numbers are real here."""
-    return shaping.zeros_like(x)
+    return making.zeros_like(x)
 
 
 @operation
 def isreal(x: Any) -> Any:
     """True: all numbers are real here."""
-    return shaping.ones_like(x, dtype="bool")
+    return making.ones_like(x, dtype="bool")
 
 
 @operation
 def copy(x: Any) -> Any:
     """`x` in memory of its own."""
     tensor = as_tensor(x)
-    return emit("select", shaping.ones_like(tensor, dtype="bool"), tensor, tensor)
+    return emit("select", making.ones_like(tensor, dtype="bool"), tensor, tensor)
 
 
 # -- arithmetic ------------------------------------------------------------------------------------------------------

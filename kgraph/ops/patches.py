@@ -12,7 +12,7 @@ from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import DimLike
 from kgraph.ir.graph import literal
-from kgraph.ops import nn, shaping
+from kgraph.ops import nn, shaping, taking
 from kgraph.ops.arranging import known_size
 from kgraph.ops.convert import active, as_tensor, emit
 
@@ -90,7 +90,7 @@ def crop_images(
     for axis, (before, after, target) in enumerate(given, start=first):
         low, high = _margins("crop_images", x.dims[axis], before, after, target, False)
         keys[axis] = slice(low, x.dims[axis] - high)
-    return shaping.get_item(x, tuple(keys))
+    return taking.get_item(x, tuple(keys))
 
 
 @operation
@@ -155,7 +155,7 @@ def _taps(
         keys: list[Any] = [slice(None)] * len(x.dims)
         for i, (tap, s, d) in enumerate(zip(place, stride, dilation)):
             keys[axis + i] = slice(tap * d, tap * d + (counts[i] - 1) * s + 1, s)
-        found.append(shaping.get_item(x, tuple(keys)))
+        found.append(taking.get_item(x, tuple(keys)))
     return found
 
 
@@ -265,11 +265,11 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
         high = [n + 2 * p - 1 - (c - 1) * s - i
                 for n, p, c, s, i in zip((height, width), pads, counts, step, low)]  # fmt: skip
         part = emit(
-            "pad", shaping.get_item(windows, (slice(None), slice(None), number)), zero,
+            "pad", taking.get_item(windows, (slice(None), slice(None), number)), zero,
             low=(0, 0, *low), high=(0, 0, *high), interior=(0, 0, step[0] - 1, step[1] - 1),
         )  # fmt: skip
         total = part if total is None else total + part
-    return shaping.get_item(total, (..., slice(pads[0], pads[0] + height), slice(pads[1], pads[1] + width)))
+    return taking.get_item(total, (..., slice(pads[0], pads[0] + height), slice(pads[1], pads[1] + width)))
 
 
 # -- channels and plane ---------------------------------------------------------------------------------------------

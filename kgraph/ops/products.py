@@ -10,7 +10,7 @@ from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import DimLike, Shape, shape_volume
 from kgraph.ir.ops.rules import broadcast_shapes
-from kgraph.ops import math, reduction, shaping
+from kgraph.ops import making, math, reduction, shaping
 from kgraph.ops.convert import active, as_tensor, common, emit, must_equal, normal_axis, same_sizes
 
 __all__ = [
@@ -152,7 +152,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
             got=f"{len(sides[0])} and {len(sides[1])}",
         )
     flat = all(len(side) == 2 for side in sides)
-    (a0, a1, a2), (b0, b1, b2) = (side if len(side) == 3 else [*side, shaping.zeros_like(side[0])] for side in sides)
+    (a0, a1, a2), (b0, b1, b2) = (side if len(side) == 3 else [*side, making.zeros_like(side[0])] for side in sides)
     last = math.subtract(math.multiply(a0, b1), math.multiply(a1, b0))
     if flat:
         return last

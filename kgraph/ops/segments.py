@@ -10,7 +10,7 @@ from kgraph.core.dispatch import has_symbolic, operation
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import UnsupportedError
-from kgraph.ops import math, reduction, shaping
+from kgraph.ops import math, reduction, shaping, taking
 from kgraph.ops.convert import as_tensor, cast_to, emit
 from kgraph.ops.operands import as_number
 
@@ -53,7 +53,7 @@ def _segment_sum(data: Any, segment_ids: Any, num_classes: int) -> Any:
     outside = math.logical_or(math.less(ids, 0), math.greater_equal(ids, num_classes))
     # One row more, for what is in no segment.
     total = emit("scatter_add", math.where(outside, num_classes, ids), rows, rows=num_classes + 1)
-    return shaping.get_item(total, slice(0, num_classes))
+    return taking.get_item(total, slice(0, num_classes))
 
 
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""Operations that make, move, join, cut or index tensors."""
+"""Operations that move, join or cut tensors, and what tells their sizes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from kgraph.core.dispatch import operation
-from kgraph.core.dtypes import ir_dtype, is_float_dtype, standardize_dtype
-from kgraph.core.session import floatx
+from kgraph.core.dtypes import ir_dtype, standardize_dtype
 from kgraph.core.tensors import SymbolicTensor, TracedTensor
 from kgraph.core.variable import Variable
-from kgraph.errors import IndexRangeError, InvalidArgumentError, ShapeError, UnsupportedError
-from kgraph.ir.dims import Dim, DimLike, Shape, shape_volume
+from kgraph.errors import InvalidArgumentError, ShapeError, UnsupportedError
+from kgraph.ir.dims import Dim, DimLike, shape_volume
 from kgraph.ir.graph import literal
-from kgraph.ops import math
 from kgraph.ops.convert import (
     active,
     as_tensor,
-    cast_to,
     common,
     emit,
     must_equal,
@@ -30,25 +27,13 @@ from kgraph.ops.convert import (
 )
 
 __all__ = [
-    "arange",
     "broadcast_to",
     "concatenate",
-    "convert_to_numpy",
-    "convert_to_tensor",
     "dtype",
-    "empty",
     "expand_dims",
-    "eye",
     "flip",
-    "full",
-    "full_like",
-    "get_item",
-    "identity",
     "moveaxis",
     "ndim",
-    "one_hot",
-    "ones",
-    "ones_like",
     "pad",
     "ravel",
     "repeat",
@@ -60,15 +45,9 @@ __all__ = [
     "squeeze",
     "stack",
     "swapaxes",
-    "take",
-    "take_along_axis",
     "tile",
     "transpose",
-    "tril",
-    "triu",
     "unstack",
-    "zeros",
-    "zeros_like",
 ]
 
 
@@ -94,133 +73,6 @@ def size(x: Any) -> Any:
 def dtype(x: Any) -> str:
     """Element type, e.g. `"float32"`."""
     return standardize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
-
-
-# -- making ---------------------------------------------------------------------------------------------------------
-@operation
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
-    """`x` as a tensor; outside of models and traces a NumPy array."""
-    return as_tensor(x, dtype)
-
-
-def convert_to_numpy(x: Any) -> Any:
-    """`x` as a NumPy array.
-
-    Raises:
-        SymbolicBoolError: for tensors that have no value yet.
-    """
-    return np.array(x)
-
-
-def _full(sizes: Shape, value: Any, dtype: str) -> Any:
-    return emit("broadcast_to", literal(value, ir_dtype(dtype)), shape=sizes)
-
-
-@operation
-def zeros(shape: Any, dtype: Any = None) -> Any:
-    """Zeros of a shape."""
-    return _full(shape_argument(shape), 0, standardize_dtype(dtype))
-
-
-@operation
-def ones(shape: Any, dtype: Any = None) -> Any:
-    """Ones of a shape."""
-    return _full(shape_argument(shape), 1, standardize_dtype(dtype))
-
-
-@operation
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """One value everywhere."""
-    return broadcast_to(as_tensor(fill_value, dtype), shape)
-
-
-@operation
-def empty(shape: Any, dtype: Any = None) -> Any:
-    """Zeros: nothing here is ever uninitialised."""
-    return _full(shape_argument(shape), 0, standardize_dtype(dtype))
-
-
-@operation
-def zeros_like(x: Any, dtype: Any = None) -> Any:
-    """Zeros of the shape and type of x."""
-    tensor = as_tensor(x)
-    return _full(tensor.dims, 0, standardize_dtype(dtype or tensor.dtype))
-
-
-@operation
-def ones_like(x: Any, dtype: Any = None) -> Any:
-    """Ones of the shape and type of x."""
-    tensor = as_tensor(x)
-    return _full(tensor.dims, 1, standardize_dtype(dtype or tensor.dtype))
-
-
-@operation
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """One value everywhere, with the shape and type of x."""
-    tensor = as_tensor(x)
-    return broadcast_to(as_tensor(fill_value, dtype or tensor.dtype), tensor.dims)
-
-
-@operation
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
-    """start, start + step, ... below stop; int32 for whole numbers, else floatx."""
-    if stop is None:
-        start, stop = 0, start
-    step = 1 if step is None else step
-    if isinstance(stop, Dim):
-        if start != 0 or step != 1:
-            raise UnsupportedError("arange up to an unknown size starts at 0 with steps of 1")
-        return emit("iota", shape=(stop,), axis=0, dtype=ir_dtype(dtype or "int32"))
-    if any(isinstance(x, (TracedTensor, SymbolicTensor)) for x in (start, stop, step)):
-        raise UnsupportedError("arange needs numbers or sizes, not tensors: the shape would not be known")
-    values = np.arange(start, stop, step)
-    name = standardize_dtype(dtype) if dtype is not None else floatx() if values.dtype.kind == "f" else "int32"
-    return emit("constant", value=values.astype(name))
-
-
-@operation
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """Ones on the k-th diagonal."""
-    return emit("constant", value=np.eye(N, M, k, dtype=standardize_dtype(dtype)))
-
-
-@operation
-def identity(n: int, dtype: Any = None) -> Any:
-    """Ones on the diagonal."""
-    return emit("constant", value=np.eye(n, dtype=standardize_dtype(dtype)))
-
-
-def _triangle(x: Any, k: int, keep_lower: bool) -> Any:
-    tensor = as_tensor(x)
-    sizes = tensor.dims[-2:]
-    row = emit("iota", shape=sizes, axis=0, dtype="i32")
-    column = emit("iota", shape=sizes, axis=1, dtype="i32")
-    edge = emit("sub", column, row)
-    return math.where(emit("le" if keep_lower else "ge", edge, int(k)), tensor, 0)
-
-
-@operation
-def tril(x: Any, k: int = 0) -> Any:
-    """`x` with zeros above the k-th diagonal."""
-    return _triangle(x, k, True)
-
-
-@operation
-def triu(x: Any, k: int = 0) -> Any:
-    """`x` with zeros below the k-th diagonal."""
-    return _triangle(x, k, False)
-
-
-@operation
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
-    """1 at the place of the index along a new axis, else 0; indices out of range give zeros."""
-    ids = as_tensor(x)
-    if is_float_dtype(ids.dtype) or ids.dtype == "bool":
-        ids = cast_to(ids, "int32")
-    result = emit("one_hot", ids, depth=int(num_classes), dtype=ir_dtype(dtype))
-    rank = len(result.dims)
-    place = normal_axis(axis, rank)
-    return result if place == rank - 1 else moveaxis(result, -1, place)
 
 
 # -- moving ---------------------------------------------------------------------------------------------------------
@@ -333,11 +185,11 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Any:
         return reshape(roll(reshape(tensor, (-1,)), shift, 0), tensor.dims)
     place = normal_axis(axis, len(tensor.dims))
     length = tensor.dims[place]
-    cut: DimLike = int(shift) if isinstance(length, Dim) else int(shift) % length
-    if isinstance(cut, int) and cut == 0:
+    step: DimLike = int(shift) if isinstance(length, Dim) else int(shift) % length
+    if isinstance(step, int) and step == 0:
         return tensor
-    start: DimLike = length - cut if not isinstance(cut, int) or cut > 0 else -cut
-    return concatenate([_cut(tensor, place, start, length), _cut(tensor, place, 0, start)], axis=place)
+    start: DimLike = length - step if not isinstance(step, int) or step > 0 else -step
+    return concatenate([cut(tensor, place, start, length), cut(tensor, place, 0, start)], axis=place)
 
 
 @operation
@@ -418,7 +270,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
         raise ShapeError(
             f"unstack needs a known size of axis {axis}", where=str(active().location()), got=str(tensor.shape)
         )
-    return [squeeze(_cut(tensor, place, i, i + 1), place) for i in range(count)]
+    return [squeeze(cut(tensor, place, i, i + 1), place) for i in range(count)]
 
 
 @operation
@@ -485,24 +337,24 @@ def _pad_mirrored(tensor: TracedTensor, axis: int, before: int, after: int, mode
     parts = [tensor]
     if before:
         part = (
-            repeat(_cut(tensor, axis, 0, 1), before, axis)
+            repeat(cut(tensor, axis, 0, 1), before, axis)
             if mode == "edge"
-            else flip(_cut(tensor, axis, skip, before + skip), axis)
+            else flip(cut(tensor, axis, skip, before + skip), axis)
         )
         parts.insert(0, part)
     if after:
         last = (
-            _cut(tensor, axis, length - 1, length)
+            cut(tensor, axis, length - 1, length)
             if mode == "edge"
-            else _cut(tensor, axis, length - after - skip, length - skip)
+            else cut(tensor, axis, length - after - skip, length - skip)
         )
         parts.append(repeat(last, after, axis) if mode == "edge" else flip(last, axis))
     joined: TracedTensor = concatenate(parts, axis=axis)
     return joined
 
 
-# -- indexing -------------------------------------------------------------------------------------------------------
-def _cut(tensor: TracedTensor, axis: int, start: DimLike, limit: DimLike, step: int = 1) -> TracedTensor:
+def cut(tensor: TracedTensor, axis: int, start: DimLike, limit: DimLike, step: int = 1) -> TracedTensor:
+    """The part of an axis from `start` to before `limit`, every `step`-th."""
     dims = tensor.dims
     if start == 0 and limit == dims[axis] and step == 1:
         return tensor
@@ -510,153 +362,4 @@ def _cut(tensor: TracedTensor, axis: int, start: DimLike, limit: DimLike, step: 
     limits = tuple(limit if i == axis else dims[i] for i in range(len(dims)))
     strides = () if step == 1 else tuple(step if i == axis else 1 for i in range(len(dims)))
     result: TracedTensor = emit("slice", tensor, starts=starts, limits=limits, strides=strides)
-    return result
-
-
-@operation
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Elements (axis None) or slices of x at indices.
-
-    Negative indices are understood when they are given as numbers; an index out of range is an error of the run.
-    """
-    tensor = as_tensor(x)
-    if axis is None:
-        tensor, axis = reshape(tensor, (-1,)), 0
-    place = normal_axis(axis, len(tensor.dims))
-    length = tensor.dims[place]
-    if isinstance(indices, (int, list, tuple, np.ndarray, np.generic)) and not has_traced(indices):
-        fixed = np.asarray(indices)
-        if isinstance(length, int) and fixed.size and fixed.min() < 0:
-            indices = np.where(fixed < 0, fixed + length, fixed)
-    ids = as_tensor(indices)
-    if is_float_dtype(ids.dtype) or ids.dtype == "bool":
-        ids = cast_to(ids, "int32")
-    if place == 0:
-        return emit("gather", tensor, ids)
-    rows = emit("gather", moveaxis(tensor, place, 0), ids)
-    count = len(ids.dims)
-    return moveaxis(rows, list(range(count)), list(range(place, place + count)))
-
-
-def has_traced(x: Any) -> bool:
-    """Whether a tensor is among nested lists."""
-    if isinstance(x, (list, tuple)):
-        return any(has_traced(item) for item in x)
-    return isinstance(x, (TracedTensor, SymbolicTensor, Variable, Dim))
-
-
-@operation
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Along one axis, the element at the index at the same place of the other axes (through a one-hot product)."""
-    tensor, ids = as_tensor(x), as_tensor(indices)
-    if axis is None:
-        tensor, ids, axis = reshape(tensor, (-1,)), reshape(ids, (-1,)), 0
-    place = normal_axis(axis, len(tensor.dims))
-    length = tensor.dims[place]
-    if isinstance(length, Dim):
-        raise ShapeError(
-            "take_along_axis needs a known size of the axis", where=str(active().location()), got=str(tensor.shape)
-        )
-    last, picks = moveaxis(tensor, place, -1), moveaxis(ids, place, -1)
-    chosen = emit("one_hot", picks, depth=length, dtype="bool")
-    from kgraph.ops.reduction import sum as total
-
-    found = total(math.where(chosen, expand_dims(last, -2), 0), axis=-1)
-    return moveaxis(found, -1, place)
-
-
-@operation
-def get_item(x: Any, key: Any) -> Any:
-    """x[key] with integers, slices (any step), None, `...` and one integer tensor."""
-    tensor = as_tensor(x)
-    keys = list(key) if isinstance(key, tuple) else [key]
-    given = sum(1 for k in keys if k is not None and k is not Ellipsis)
-    rank = len(tensor.dims)
-    if sum(1 for k in keys if k is Ellipsis) > 1:
-        raise InvalidArgumentError("an index can only have a single ellipsis ('...')", where=str(active().location()))
-    if given > rank:
-        raise IndexRangeError(f"too many indices: {given} for a tensor of shape {tensor.shape}")
-    if Ellipsis in [k if k is Ellipsis else None for k in keys]:
-        place = next(i for i, k in enumerate(keys) if k is Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (rank - given)
-    else:
-        keys += [slice(None)] * (rank - given)
-    axis = 0
-    final: list[DimLike] = []
-    gathers: list[tuple[int, Any]] = []
-    reshaped = False
-    for k in keys:
-        if k is None:
-            final.append(1)
-            reshaped = True
-            continue
-        if isinstance(k, slice):
-            tensor = _slice(tensor, axis, k)
-            final.append(tensor.dims[axis])
-        elif isinstance(k, (int, np.integer, Dim)) and not isinstance(k, bool):
-            tensor = _one(tensor, axis, k)
-            reshaped = True
-        else:
-            gathers.append((len(final), k))
-            final.append(tensor.dims[axis])
-        axis += 1
-    if reshaped:
-        tensor = emit("reshape", tensor, shape=tuple(final))
-    if len(gathers) > 1:
-        raise UnsupportedError(
-            "indexing with several tensors is not supported", fix="use ops.take along one axis at a time"
-        )
-    for place, ids in gathers:
-        if dtype(ids) == "bool":
-            raise UnsupportedError(
-                "indexing with a boolean mask has a result of unknown shape", fix="use ops.where(mask, x, 0)"
-            )
-        tensor = take(tensor, ids, axis=place)
-    return tensor
-
-
-def _one(tensor: TracedTensor, axis: int, index: Any) -> TracedTensor:
-    length = tensor.dims[axis]
-    start: DimLike = index if isinstance(index, Dim) else int(index)
-    if isinstance(start, int):
-        if isinstance(length, int) and not -length <= start < length:
-            raise IndexRangeError(f"index {start} is out of bounds for axis {axis} with size {length}")
-        if start < 0:
-            start = length + start
-    return _cut(tensor, axis, start, start + 1)
-
-
-def _slice(tensor: TracedTensor, axis: int, key: slice) -> TracedTensor:
-    length = tensor.dims[axis]
-    if any(isinstance(part, (TracedTensor, SymbolicTensor)) for part in (key.start, key.stop, key.step)):
-        raise UnsupportedError("a slice needs numbers or sizes as bounds, not tensors: the shape would not be known")
-    step = 1 if key.step is None else int(key.step)
-    if isinstance(length, int) and not isinstance(key.start, Dim) and not isinstance(key.stop, Dim):
-        start, stop, step = key.indices(length)
-        if step > 0:
-            return _cut(tensor, axis, start, max(start, stop), step)
-        count = len(range(start, stop, step))
-        if count == 0:
-            return _cut(tensor, axis, 0, 0)
-        low = start + (count - 1) * step
-        return _reversed(_cut(tensor, axis, low, start + 1, -step), axis)
-    if step < 0:
-        if key.start is not None or key.stop is not None or step != -1:
-            raise UnsupportedError("a backward slice of an axis of unknown size takes all of it: x[::-1]")
-        return _reversed(tensor, axis)
-    # The size is not known: bounds are taken at their word, they cannot be clamped.
-    return _cut(tensor, axis, _bound(key.start, 0, length), _bound(key.stop, length, length), step)
-
-
-def _bound(given: Any, default: DimLike, length: DimLike) -> DimLike:
-    if given is None:
-        return default
-    if isinstance(given, Dim):
-        return given
-    number = int(given)
-    return length + number if number < 0 else number
-
-
-def _reversed(tensor: TracedTensor, axis: int) -> TracedTensor:
-    result: TracedTensor = emit("reverse", tensor, axes=(axis,))
     return result

@@ -13,7 +13,7 @@ import numpy as np
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import DataError, ShapeError
 from kgraph.ir.dims import Shape, shape_volume
-from kgraph.ops import math, nn, products, reduction, shaping
+from kgraph.ops import making, math, nn, products, reduction, shaping, taking
 from kgraph.ops.control import scan_region
 from kgraph.ops.convert import active, as_tensor, common
 from kgraph.ops.on_arrays import FloatArray, float_array, matrices, with_arrays
@@ -193,7 +193,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
         new = math.divide(math.subtract(_row(right, unit), known), pivot)
         return [math.add(found, _outer(unit, new))], []
 
-    (found,), _ = scan_region(step, [shaping.zeros_like(right)], [_unit(n, flat.dtype)], reverse=not lower)
+    (found,), _ = scan_region(step, [making.zeros_like(right)], [_unit(n, flat.dtype)], reverse=not lower)
     return restored(found)
 
 
@@ -201,9 +201,9 @@ def _exchange(rest: TracedTensor, unit: TracedTensor, later: TracedTensor) -> tu
     """Rows k and p exchanged, p the row from k on with the greatest element in column k (partial pivoting), and -1
     where that was an exchange, else 1.
     """
-    column = math.abs(_column(shaping.get_item(rest, (..., slice(0, int(str(unit.dims[0]))))), unit))
+    column = math.abs(_column(taking.get_item(rest, (..., slice(0, int(str(unit.dims[0]))))), unit))
     place = reduction.argmax(math.where(math.greater(later, 0.5), column, -1.0), axis=-1)
-    chosen = shaping.one_hot(place, int(str(unit.dims[0])), dtype=rest.dtype)
+    chosen = making.one_hot(place, int(str(unit.dims[0])), dtype=rest.dtype)
     best, here = _row(rest, chosen), _row(rest, unit)
     swap = math.subtract(chosen, unit)  # +1 at p, -1 at k; 0 when they are one
     exchanged = math.add(rest, _outer(swap, math.subtract(here, best)))
@@ -221,7 +221,7 @@ def _eliminated(flat: TracedTensor, right: TracedTensor, n: int) -> TracedTensor
     def step(states: list[TracedTensor], slices: list[TracedTensor]) -> tuple[list[Any], list[Any]]:
         (rest,), (unit, later) = states, slices
         rest, _ = _exchange(rest, unit, later)
-        column = _column(shaping.get_item(rest, (..., slice(0, n))), unit)
+        column = _column(taking.get_item(rest, (..., slice(0, n))), unit)
         pivot = reduction.sum(math.multiply(column, unit), axis=-1, keepdims=True)
         scaled = math.divide(_row(rest, unit), pivot)
         cleared = math.subtract(rest, _outer(column, scaled))
@@ -230,7 +230,7 @@ def _eliminated(flat: TracedTensor, right: TracedTensor, n: int) -> TracedTensor
 
     both = shaping.concatenate([flat, right], axis=-1)
     (done,), _ = scan_region(step, [both], [_unit(n, flat.dtype), _later(n, flat.dtype)])
-    solution: TracedTensor = shaping.get_item(done, (..., slice(n, None)))
+    solution: TracedTensor = taking.get_item(done, (..., slice(n, None)))
     return solution
 
 

@@ -11,7 +11,7 @@ from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim
-from kgraph.ops import math, reduction, shaping
+from kgraph.ops import making, math, reduction, shaping, taking
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, normal_axis
 from kgraph.ops.operands import as_number, concrete, gather_last, tensors
 
@@ -74,7 +74,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
             f"top_k cannot take {k} elements of an axis of size {length}", where=str(active().location())
         )
     order = emit("argsort", as_number(tensor), descending=True)
-    best = shaping.get_item(order, (Ellipsis, slice(0, int(k))))
+    best = taking.get_item(order, (Ellipsis, slice(0, int(k))))
     return [gather_last(tensor, best), best]
 
 
@@ -119,7 +119,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     if isinstance(count, Dim):
         passed = _passes(sequence, shaping.expand_dims(wanted, -1), side)
         return reduction.sum(cast_to(passed, "int32"), axis=-1)
-    place = shaping.zeros(wanted.dims, "int32")
+    place = making.zeros(wanted.dims, "int32")
     step = 1 << count.bit_length()
     while step > 1 and count:
         step //= 2

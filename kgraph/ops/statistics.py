@@ -10,7 +10,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim
-from kgraph.ops import math, products, reduction, shaping, sorting
+from kgraph.ops import making, math, products, reduction, shaping, sorting, taking
 from kgraph.ops.control import scan_region
 from kgraph.ops.convert import active, as_tensor, cast_to, emit, normal_axis
 from kgraph.ops.operands import as_float, as_number, concrete, gather_last, last_axis, restored, tensors
@@ -52,7 +52,7 @@ def quantiles(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     found = _between(ordered, shaping.broadcast_to(place, (*last.dims[:-1], place.dims[-1])), length, method)
     if not skip_nan:
         # NaN is last in the order, and one is enough.
-        worst = shaping.get_item(ordered, (Ellipsis, slice(length - 1, length)))
+        worst = taking.get_item(ordered, (Ellipsis, slice(length - 1, length)))
         found = math.where(math.isnan(worst), float("nan"), found)
     found = shaping.reshape(shaping.moveaxis(found, -1, 0), (*share.dims, *last.dims[:-1]))
     return restored(found, tensor.dims, axes, keepdims, len(share.dims))
@@ -147,14 +147,14 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
         product = emit("mul", states[0], slices[0])
         return [product], [product]
 
-    one = shaping.ones(tuple(dim for i, dim in enumerate(tensor.dims) if i != place), tensor.dtype)
+    one = making.ones(tuple(dim for i, dim in enumerate(tensor.dims) if i != place), tensor.dtype)
     return scan_region(step, [one], [tensor], axis=place)[1][0]
 
 
 def _ends(tensor: TracedTensor, axis: int) -> tuple[Any, Any]:
     """All but the first, and all but the last element along an axis."""
     head: tuple[Any, ...] = (slice(None),) * axis
-    return shaping.get_item(tensor, (*head, slice(1, None))), shaping.get_item(tensor, (*head, slice(None, -1)))
+    return taking.get_item(tensor, (*head, slice(1, None))), taking.get_item(tensor, (*head, slice(None, -1)))
 
 
 @operation
@@ -222,7 +222,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
         raise InvalidArgumentError(f"correlate has no mode {mode!r}", needed="'valid', 'same' or 'full'")
     wide = shaping.pad(left, ((before, after),))
     windows = np.arange(n + before + after - m + 1)[:, None] + np.arange(m)
-    result = reduction.sum(math.multiply(shaping.take(wide, windows.astype("int32"), axis=0), right), axis=-1)
+    result = reduction.sum(math.multiply(taking.take(wide, windows.astype("int32"), axis=0), right), axis=-1)
     return shaping.flip(result) if swapped else result
 
 
@@ -240,13 +240,13 @@ def histogram(x: Any, bins: Any = 10, range: Any = None) -> Any:
     edges = _edges(flat, bins, range)
     count = int(str(edges.dims[0])) - 1
     place = math.subtract(sorting.searchsorted(edges, flat, side="right"), 1)
-    last = shaping.get_item(edges, -1)
+    last = taking.get_item(edges, -1)
     place = math.where(math.equal(flat, last), count - 1, place)
     outside = math.logical_or(math.less(place, 0), math.greater_equal(place, count))
     # One row more, for what is in no bin.
     place = math.where(math.logical_or(outside, math.isnan(flat)), count, place)
-    counts = emit("scatter_add", place, shaping.ones_like(flat), rows=count + 1)
-    return shaping.get_item(counts, slice(0, count)), edges
+    counts = emit("scatter_add", place, making.ones_like(flat), rows=count + 1)
+    return taking.get_item(counts, slice(0, count)), edges
 
 
 def _edges(flat: TracedTensor, bins: Any, bounds: Any) -> TracedTensor:

@@ -15,7 +15,7 @@ from kgraph.core.dispatch import operation
 from kgraph.core.dtypes import is_float_dtype
 from kgraph.core.tensors import TracedTensor
 from kgraph.errors import InvalidArgumentError, ShapeError
-from kgraph.ops import filtering, math, nn, shaping
+from kgraph.ops import filtering, making, math, nn, shaping, taking
 from kgraph.ops.convert import active, as_tensor, cast_to
 
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
@@ -97,7 +97,7 @@ def sample(
             cell = math.add(cell, math.multiply(inside, stride))
             within = math.logical_and(math.greater_equal(x, 0.0), math.less_equal(x, float(size - 1)))
             valid = within if valid is None else math.logical_and(valid, within)
-        found = shaping.take(table, cell, axis=0)
+        found = taking.take(table, cell, axis=0)
         if fill_mode != "constant":
             return found
         extra = len(found.dims) - len(valid.dims)
@@ -155,7 +155,7 @@ class _Batch:
 
     def seen(self, rows: Any, columns: Any, order: int, fill_mode: str, fill_value: Any) -> Any:
         """The images whose cell i shows the place (rows[n, i], columns[n, i])."""
-        start = math.multiply(shaping.reshape(shaping.arange(self.batch), (self.batch, 1)), self.height * self.width)
+        start = math.multiply(shaping.reshape(making.arange(self.batch), (self.batch, 1)), self.height * self.width)
         y = sample(self.table, start, (rows, columns), (self.height, self.width), order, fill_mode, fill_value)
         y = shaping.reshape(y, (self.batch, self.height, self.width, self.channels))
         y = shaping.moveaxis(y, -1, 1) if self.first else y
@@ -166,7 +166,7 @@ class _Batch:
 
 def _linear(coefficients: TracedTensor, at: int, rows: Any, columns: Any) -> Any:
     """A x + b y + c with the coefficients [N, ...] from number `at` on; x counts columns, y rows."""
-    a, b, c = (shaping.get_item(coefficients, (slice(None), slice(at + i, at + i + 1))) for i in range(3))
+    a, b, c = (taking.get_item(coefficients, (slice(None), slice(at + i, at + i + 1))) for i in range(3))
     return math.add(math.add(math.multiply(a, columns), math.multiply(b, rows)), c)
 
 
@@ -212,7 +212,7 @@ def _from_unit_square(points: TracedTensor) -> list[list[Any]]:
     common divisor, so that nothing is divided.
     """
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
-        (shaping.get_item(points, (slice(None), i, 0)), shaping.get_item(points, (slice(None), i, 1))) for i in range(4)
+        (taking.get_item(points, (slice(None), i, 0)), taking.get_item(points, (slice(None), i, 1))) for i in range(4)
     )
     dx1, dx2, dx3 = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
     dy1, dy2, dy3 = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
@@ -281,7 +281,7 @@ def perspective_transform(
         )
     h = homography(points[0], points[1])
     rows, columns = batch.grid()
-    g0, g1 = (shaping.get_item(h, (slice(None), slice(i, i + 1))) for i in (6, 7))
+    g0, g1 = (taking.get_item(h, (slice(None), slice(i, i + 1))) for i in (6, 7))
     below = math.add(math.add(math.multiply(g0, columns), math.multiply(g1, rows)), 1.0)
     across, down = (math.divide(_linear(h, at, rows, columns), below) for at in (0, 3))
     return batch.seen(down, across, order, "constant", fill_value)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from typing import Any
 
-from kgraph.errors import InvalidArgumentError
 from kgraph.keras_paths import child, missing
 from kgraph.optimizers import schedules
 from kgraph.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
@@ -49,15 +46,10 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-_REGISTRY = Registry("optimizer", fold=True)
+_REGISTRY = Registry("optimizer", fold=True, makes=True)
 _REGISTRY.add_all((SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion), {})
 _REGISTRY.add_all((Ftrl, Lamb, Adafactor, Muon, ScheduleFreeAdamW, LossScaleOptimizer, MultiOptimizer), {})
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer that `serialize` described, or that a name stands for."""
-    found = _REGISTRY.deserialize(config, custom_objects)
-    return found() if inspect.isclass(found) else found
+deserialize = _REGISTRY.deserialize
 
 
 def get(identifier: Any) -> Optimizer:
@@ -67,11 +59,7 @@ def get(identifier: Any) -> Optimizer:
         UnknownNameError: no optimizer has that name.
         InvalidArgumentError: the argument is none of these.
     """
-    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
-    if inspect.isclass(found):
-        found = found()
-    if not isinstance(found, Optimizer):
-        raise InvalidArgumentError(
-            f"cannot use {identifier!r} as an optimizer", needed="a name such as 'adam', or an Optimizer"
-        )
+    found: Optimizer = _REGISTRY.get(
+        identifier, "a name such as 'adam', or an Optimizer", lambda thing: isinstance(thing, Optimizer)
+    )
     return found

@@ -270,8 +270,4 @@ _REGISTRY = Registry("learning rate schedule")
 _REGISTRY.add_all(
     (ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts), {}
 )
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The schedule that `serialize` described."""
-    return _REGISTRY.deserialize(config, custom_objects)
+deserialize = _REGISTRY.deserialize

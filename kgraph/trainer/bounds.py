@@ -115,11 +115,11 @@ def check_bounds(name: str, array: Array, bounds: Sequence[Bound]) -> None:
         else:
             what = f"a number in input {name!r} is outside the {bound.rows} rows of its table"
             small = f"use ids from 0 to {bound.rows - 1}"
-            fix = f"{small}, or raise input_dim of the embedding to {most + 1:.0f}"
+            fix = f"{small}, or raise input_dim of the embedding to {float(most) + 1:.0f}"
         raise DataError(
             what,
             where=f"row {int(row[0])}, used by {where}",
             got=f"{name}{place} = {value}",
             needed=f"0 <= value < {bound.rows}",
-            fix=fix if bound.rows <= most < 2**31 else small,
+            fix=fix if bound.rows <= most < 2**31 - 1 else small,
         )

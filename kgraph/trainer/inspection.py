@@ -1,4 +1,6 @@
-"""Looking inside a trainer: the graph of a step at each stage, the emitted source, memory, and why kernels end."""
+"""Looking inside a trainer: the graph of a step at each stage, the emitted source, memory, why kernels end, and what
+each kernel costs and takes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 from kgraph.core.session import floatx
 from kgraph.core.tree import flatten
 from kgraph.errors import InvalidArgumentError, NotBuiltError
+from kgraph.trainer import profiling
 from kgraph.trainer.own import has_own_step
+from kgraph.trainer.report import Report
 from kgraph.trainer.signature import Signature
 from kgraph.trainer.steps import Step, record
 
@@ -26,6 +30,7 @@ class Inspection:
     model: Any
     outputs: Any
     _last: dict[str, Signature]
+    _reports: dict[str, tuple[Step, Report]]
 
     def _is_built(self) -> bool:
         raise NotImplementedError
@@ -95,6 +100,62 @@ class Inspection:
     def explain(self, mode: str = "train") -> str:
         """For each boundary between kernels why it is there."""
         return self.step_for(mode, self._known_signature(mode)).program.explain()
+
+    def profile(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        *,
+        mode: str = "train",
+        sample_weight: Any = None,
+        by: str = "kernel",
+    ) -> Report:
+        """Run steps with every kernel timed; weights, optimizer, metrics and seeds are put back afterwards.
+
+        The steps are those of `fit`, `evaluate` or `predict`, batch after batch without shuffling, after a few that
+        are not measured.  The first call on a machine measures its ceilings too, which takes half a second.
+
+        Args:
+            x: arrays as in `fit`.
+            y: targets, likewise.
+            batch_size: rows a step, 32 by default, at most those of `x`; rows left over are not used.
+            steps: to measure; by default as many as take about half a second.  They begin anew after the last batch.
+            mode: `"train"`, `"test"` or `"predict"`.
+            sample_weight: as in `fit`.
+            by: what the report shows: `"kernel"`, `"layer"`, `"part"` (forward, backward, update) or `"family"`.
+
+        Returns:
+            The report: `str()` of it is a table, `.rows` are its rows, `.to_json()` is all of it.
+
+        Raises:
+            InvalidArgumentError: an argument has a value that means nothing, or `x` is a generator.
+            NotCompiledError: the model was not compiled.
+            DataError, ShapeError: the data do not fit the model or each other.
+            UnsupportedError: the target has no kernels.
+        """
+        return profiling.profile(cast("Trainer", self), x, y, batch_size, steps, mode, sample_weight, by)
+
+    def report(self, mode: str = "train", by: str = "kernel", batch_size: int | None = None) -> Report:
+        """What each kernel of a step costs, with the times of the last `profile` if there was one.
+
+        Args:
+            mode: `"train"`, `"test"` or `"predict"`.
+            by: `"kernel"`, `"layer"`, `"part"` or `"family"`.
+            batch_size: rows a step, 32 by default, for a report without times; None takes the last profile.
+
+        Raises:
+            InvalidArgumentError: an argument has a value that means nothing.
+            NotBuiltError: the model has no shapes yet.
+            UnsupportedError: the target has no kernels.
+        """
+        inner = profiling.inner_mode(mode)
+        step = self.step_for(inner, self._known_signature(inner))
+        measured = self._reports.get(inner)
+        if measured is not None and measured[0] is step and batch_size in (None, measured[1].batch_size):
+            return measured[1].grouped(by)
+        return profiling.cost_report(cast("Trainer", self), inner, step, batch_size, by)
 
     def _known_signature(self, mode: str) -> Signature:
         """The signature last used in a mode, or in training, or the one that the losses suggest."""

@@ -18,6 +18,7 @@ from kgraph.codegen import CompileOptions, Dump, Executable, Program
 from kgraph.codegen import compile as compile_graph
 from kgraph.config import settings
 from kgraph.core import Trace, TracedTensor, Variable
+from kgraph.core.trace import compiled_part
 from kgraph.core.tree import flatten
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir.dims import Dim
@@ -209,7 +210,7 @@ def _append_update(trainer: Trainer, trace: Trace, trainable: Sequence[Variable]
     """Gradients, the optimizer's update and the count of steps, after what is recorded."""
     graph = trace.graph
     _adopt(trace)
-    with trace:
+    with trace, trace.recorded_node(trainer.compiled_at):
         _update(trainer, trace, graph.outputs[0], trainable)
         _count_step(trainer, trace, "train")
     graph.updates = list({param: (param, value) for param, value in graph.updates}.values())
@@ -230,7 +231,8 @@ def _forward(trainer: Trainer, trace: Trace, mode: str, signature: Signature) ->
     if mode == "predict":
         trace.graph.outputs = [trace.operand(output) for output in outputs]
     else:
-        trace.graph.outputs = [losses_and_metrics(trainer, trace, outputs, fed, batch).value]
+        with trace.recorded_node(trainer.compiled_at):
+            trace.graph.outputs = [losses_and_metrics(trainer, trace, outputs, fed, batch).value]
 
 
 def _adopt(trace: Trace) -> None:
@@ -263,3 +265,7 @@ def _count_step(trainer: Trainer, trace: Trace, mode: str) -> None:
     step = trainer.seed_step[1]
     if mode == "train" and any(variable is step for variable in trace.variables.values()):
         trace.assign(step, trace.value_of(step) + 1)
+
+
+for part in (losses_and_metrics, _append_update):
+    compiled_part(part.__code__)

@@ -16,6 +16,7 @@ from kgraph.codegen import Executable, check_target
 from kgraph.config import settings
 from kgraph.core import Variable
 from kgraph.core.session import floatx
+from kgraph.core.trace import user_location
 from kgraph.core.tree import flatten, pack_like
 from kgraph.errors import KGraphError, NotBuiltError, NotCompiledError
 from kgraph.trainer import fit as loops
@@ -27,6 +28,7 @@ from kgraph.trainer.diagnose import run_watched
 from kgraph.trainer.feed import Feed
 from kgraph.trainer.host import HostStage, host_stage
 from kgraph.trainer.inspection import Inspection
+from kgraph.trainer.report import Report
 from kgraph.trainer.signature import Signature, signature_of, target_name, weight_name
 from kgraph.trainer.steps import Step, build_step
 from kgraph.trainer.tally import Tally, attribute_metrics, number, reset_metric
@@ -44,6 +46,7 @@ class Trainer(Inspection):
         optimizer: the optimizer object; None when the model was not compiled.
         target: where steps run.
         tally: losses, metrics and their running sums.
+        compiled_at: the user's file and line of `compile`: that of losses, metrics and updates in the IR.
         compile_seconds: wall time spent on tracing and compiling so far.
     """
 
@@ -64,6 +67,7 @@ class Trainer(Inspection):
         self.optimizer = optimizer
         self.target = target
         self.steps_per_execution = steps_per_execution
+        self.compiled_at = user_location()
         self.compile_seconds = 0.0
         self.arguments = {
             "loss": loss,
@@ -80,6 +84,7 @@ class Trainer(Inspection):
         self._steps: dict[tuple[str, Signature], tuple[tuple[Any, ...], Step]] = {}
         self._last: dict[str, Signature] = {}
         self._quick: dict[Any, tuple[Array, Executable, Array]] = {}
+        self._reports: dict[str, tuple[Step, Report]] = {}
         self._ran: tuple[Step, Executable] | None = None  # the last step of the user's own
         self.lock = threading.RLock()
         self.says = False
@@ -450,7 +455,8 @@ class Trainer(Inspection):
     def __getstate__(self) -> dict[str, Any]:
         """Without compiled code and locks; both come again when needed."""
         state = dict(self.__dict__)
-        state.update(_ran=None, _steps={}, _quick={}, _last={}, _planned=None, _symbols=(), _layers=[], lock=None)
+        state.update(_ran=None, _reports={}, _steps={}, _quick={}, _last={})
+        state.update(_planned=None, _symbols=(), _layers=[], lock=None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def test_every_family_is_emitted() -> None:
         for make in MODELS.values()
         for node in kernels_of(compile(make().graph).stages["schedule"])
     }
-    assert seen >= set(FAMILIES) - {"concat", "cumsum"}
+    assert seen >= set(FAMILIES) - {"concat", "cumsum", "argsort"}
 
 
 def test_sizes_are_not_in_the_text() -> None:

@@ -44,6 +44,25 @@ def test_convolution_with_batch_norm_and_relu_is_one_kernel_after_padding() -> N
     assert families(s.graph) == ["map", "conv"]
 
 
+def test_gradient_of_a_strided_pointwise_convolution_multiplies_no_zeros() -> None:
+    """The convolution comes before the zeros between its pixels, which join the elementwise work after it."""
+    s = Sheet("pointwise")
+    spread = s.b.pad(s.input("f32[B, 4, 3, 5]"), 0.0, low=(0, 0, 1, 0), high=(0, 1, 0, 0), interior=(0, 1, 2, 0))
+    s.out("y", s.b.relu(s.b.conv2d(spread, s.param("f32[1, 1, 5, 6]"))), "sum")
+    s.out(
+        "three channels",
+        s.b.conv2d(
+            s.b.pad(s.input("f32[B, 4, 4, 3]"), 0.0, low=(0, 0, 0, 1), high=(0, 0, 0, 1), interior=(0, 1, 1, 0)),
+            s.param("f32[1, 1, 5, 2]"),
+        ),
+        "sum",
+    )
+    graph = scheduled(s.graph).graph
+    convolved = [node.results[0].shape[1:] for node in kernels_of(graph) if node.attrs["family"] == "conv"]
+    assert convolved == [(4, 3, 6), (7, 7, 2)]
+    s.check()
+
+
 def test_softmax_cross_entropy_with_gradient_is_one_kernel_over_rows() -> None:
     assert families(MODELS["softmax_cross_entropy"]().graph) == ["rows"]
 

@@ -20,10 +20,10 @@ from tests.conftest import GOLDEN
 
 SHAPE = (96, 96, 3)
 TABLE = "applications.json"
-# The largest are left to the slow run.
+# The largest are left to the nightly run.
 QUICK = ["DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionV3", "MobileNet", "MobileNetV2"]
 QUICK += ["MobileNetV3Large", "MobileNetV3Small", "ResNet50", "ResNet50V2", "VGG16", "Xception"]
-ALL = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in sorted(applications._HOMES)]
+ALL = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.nightly) for name in sorted(applications._HOMES)]
 
 
 def described(model: Any) -> list[Any]:

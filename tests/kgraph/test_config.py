@@ -10,7 +10,7 @@ import pytest
 from kgraph.config import SettingError, settings
 from kgraph.errors import KGraphError
 
-NAMES = ("DUMP", "VERIFY", "CACHE", "EXPLAIN", "TIMINGS", "CHECK_NAN", "TRACEBACK", "NUM_THREADS")
+NAMES = ("DUMP", "VERIFY", "CACHE", "EXPLAIN", "TIMINGS", "CHECK_NAN", "TRACEBACK", "NUM_THREADS", "CONV")
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,7 @@ def test_defaults(monkeypatch, tmp_path):
     assert now.cache == tmp_path / "kgraph"
     assert now.traceback == "short"
     assert now.num_threads >= 1
+    assert now.convolution == "auto"
 
 
 def test_home_is_used_without_an_xdg_directory(monkeypatch, tmp_path):
@@ -47,8 +48,10 @@ def test_values_and_rereading(monkeypatch, tmp_path):
     monkeypatch.setenv("KGRAPH_CACHE", "off")
     monkeypatch.setenv("KGRAPH_TRACEBACK", "full")
     monkeypatch.setenv("KGRAPH_NUM_THREADS", "3")
+    monkeypatch.setenv("KGRAPH_CONV", "Winograd")
     first = settings()
     assert (first.dump, first.cache, first.traceback, first.num_threads) == ("-", None, "full", 3)
+    assert first.convolution == "winograd"
     monkeypatch.setenv("KGRAPH_DUMP", str(tmp_path / "new"))
     monkeypatch.setenv("KGRAPH_CACHE", "~/somewhere")
     second = settings()
@@ -65,6 +68,7 @@ def test_values_and_rereading(monkeypatch, tmp_path):
         ("CACHE", __file__, "a directory"),
         ("DUMP", __file__, "a directory"),
         ("TRACEBACK", "long", "short or full"),
+        ("CONV", "fft", "auto, direct or winograd"),
         ("NUM_THREADS", "0", "1 or more"),
         ("NUM_THREADS", "-1", "1 or more"),
         ("NUM_THREADS", "two", "a whole number"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,7 +34,7 @@ def test_alias(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in losses.__all__ if name[0].isupper() and "Wrapper" not in name])
 def test_class_and_config(name: str) -> None:
-    if name in ("Loss", "CTC"):  # CTC says that it is not there
+    if name == "Loss":
         return
     loss = losses.get(name)
     assert isinstance(loss, losses.Loss)
@@ -79,6 +82,11 @@ def test_ranks_are_matched_and_never_broadcast() -> None:
         losses.sparse_categorical_crossentropy(np.ones((4, 3), "int32"), np.ones((4, 3), "float32"))
 
 
+def test_ranks_of_ctc() -> None:
+    with pytest.raises(ShapeError, match="ctc: labels and outputs do not fit"):
+        losses.ctc(np.ones(4, "int32"), np.ones((4, 6, 3), "float32"))
+
+
 @pytest.mark.parametrize("label", [-1, 3])
 def test_label_that_is_no_class(label: int) -> None:
     y_pred = np.full((2, 3), 1 / 3, "float32")
@@ -109,6 +117,18 @@ def test_inside_a_trace() -> None:
     data = {"y_true": rng.integers(0, 3, 5).astype("int32"), "y_pred": rng.normal(size=(5, 3)).astype("float32")}
     eager = losses.SparseCategoricalCrossentropy(from_logits=True)(data["y_true"], data["y_pred"])
     np.testing.assert_allclose(interpret(graph, data, {}).outputs[0], eager, rtol=1e-6)
+
+
+@pytest.mark.parametrize("compute", [losses.sparse_categorical_crossentropy, ops.sparse_categorical_crossentropy])
+def test_classes_that_are_the_rows_of_the_batch(compute: Callable[..., Any]) -> None:
+    graph = Graph("contrastive")
+    with Trace(graph) as trace:
+        rows = trace.input("rows", (Dim.symbol("B"), 3))
+        logits = ops.matmul(rows, ops.transpose(rows))
+        graph.outputs.append(compute(ops.arange(ops.shape(logits)[1]), logits, from_logits=True).value)
+    data = np.random.default_rng(2).normal(size=(5, 3)).astype("float32")
+    want = compute(np.arange(5, dtype="int32"), data @ data.T, from_logits=True)
+    np.testing.assert_allclose(interpret(graph, {"rows": data}, {}).outputs[0], want, rtol=1e-5)
 
 
 def test_mask_of_the_outputs_counts_valid_entries_only() -> None:

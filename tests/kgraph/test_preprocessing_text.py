@@ -75,7 +75,7 @@ def test_matrix_modes_by_hand():
         {"analyzer": lambda one: one.upper().split()},
         {"split": "a"},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options) or "defaults",
 )
 def test_tokenizer_is_that_of_keras(options):
     ours, theirs = text.Tokenizer(**options), keras_module("text").Tokenizer(**options)

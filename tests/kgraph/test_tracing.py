@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from kgraph.core import Layer, Trace, Variable, current_trace, eager_scope
 from kgraph.errors import InvalidArgumentError, ShapeError
 from kgraph.ir import Dim, Graph, verify
 from kgraph.ir.interpreter import interpret
+from kgraph.layers import Dense
+from kgraph.models import Input, Model
 
 B = Dim.symbol("B")
 
@@ -67,9 +70,6 @@ def test_locations_are_the_users_line_and_the_layer_path() -> None:
 
 
 def test_nodes_of_a_model_keep_the_line_that_recorded_them() -> None:
-    from kgraph.layers import Dense
-    from kgraph.models import Input, Model
-
     x = Input((3,))
     y = Dense(2, name="head")(x)  # recorded here
     model = Model(x, y + 1.0)
@@ -159,3 +159,18 @@ class TestRandom:
             random.uniform((2,), seed=generator)
         streams = [node.attrs["stream"] for node in graph.nodes if node.op.name == "random_uniform"]
         assert streams == [0, 1] and [p.name for p in graph.params] == ["seed", "step"]
+
+
+def test_locations_in_a_step() -> None:
+    def own(y_true: Any, y_pred: Any) -> Any:
+        return ops.square(y_true - y_pred)  # the loss
+
+    model = Model(x := Input((4,)), Dense(1, name="head")(x))
+    model.compile("adam", own, metrics=["mae"])  # compiled here
+    trainer = model.trainer
+    lines = Path(__file__).read_text().splitlines()
+    found: dict[str, set[str]] = {}
+    for node in trainer.ir("grad").nodes:
+        found.setdefault(node.loc.layer, set()).add(lines[node.loc.line - 1].partition("  # ")[2])
+    assert found["metrics"] == found["adam"] == {"compiled here"}
+    assert found["loss"] == {"the loss", "compiled here"}  # its reduction is what compile asked for

@@ -1,7 +1,7 @@
 """Applications against those of Keras: layers, weights and predictions, and the table that the unit tests compare with.
 
 Keras compiles a program for each shape of a random kernel; here its kernels are drawn by NumPy, which takes a tenth of
-the time; half as wide, or untrained networks saturate and rounding decides.  `--update-golden` with `-m slow` writes
+the time; half as wide, or untrained networks saturate and rounding decides.  `--update-golden` with `-m nightly` writes
 the table of all applications from Keras.
 """
 
@@ -78,7 +78,7 @@ def test_predictions(keras: Any, name: str, options: dict[str, Any], rng: np.ran
     np.testing.assert_allclose(ours.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4 * scale)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_table_of_all_applications(keras: Any, golden: Callable[[str, str], None]) -> None:
     table = {}
     for name in sorted(kgraph.applications._HOMES):

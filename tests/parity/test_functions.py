@@ -69,6 +69,7 @@ def _targets(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         "vector_column": (rng.normal(size=(6,)).astype("float32"), real[:, :1]),
         "column_vector": (rng.normal(size=(6, 1)).astype("float32"), real[:, 0]),
         "binary_column": (rng.integers(0, 2, 6).astype("int32"), probability[:, 1:2]),
+        "spelling": (rng.integers(0, 5, (6, 3)), rng.normal(size=(6, 8, 5)).astype("float32")),
         "sequence": (rng.normal(size=(6, 3, 4)).astype("float32"), rng.normal(size=(6, 3, 4)).astype("float32")),
     }[kind]
 
@@ -111,6 +112,7 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "circle": (lambda m: m.Circle(gamma=4.0), "labels"),
     "circle_diagonal": (lambda m: m.Circle(gamma=4.0, margin=0.2, remove_diagonal=False), "labels"),
     "generalized": (lambda m: m.CategoricalGeneralizedCrossEntropy(q=0.3), "labels"),
+    "ctc": (lambda m: m.CTC(), "spelling"),
     "sparse_ignore": (lambda m: m.SparseCategoricalCrossentropy(ignore_class=3), "labels"),
 }
 

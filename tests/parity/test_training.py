@@ -111,6 +111,44 @@ def test_histories(case: str, rng: np.random.Generator) -> None:
     _assert_same_weights(ours, theirs)
 
 
+def test_labels_spelled_by_steps(rng: np.random.Generator) -> None:
+    def make(k: Any) -> Any:
+        return k.models.Sequential([k.layers.Input((8, 3)), k.layers.Dense(5), k.layers.Dense(6)])
+
+    ours, theirs = _pair(rng, make)
+    x, y = rng.normal(size=(ROWS, 8, 3)).astype("float32"), rng.integers(1, 6, (ROWS, 4))
+    y[np.arange(4) >= rng.integers(1, 5, (ROWS, 1))] = 0  # the blank pads shorter rows
+    histories = []
+    for model in (ours, theirs):
+        model.compile("adam", "ctc")
+        histories.append(_fit(model, x, y, epochs=3, sample_weight=np.linspace(0.5, 2.0, ROWS)))
+    _assert_same_history(*histories)
+    _assert_same_weights(ours, theirs)
+
+
+def test_classes_that_are_the_rows_of_the_batch(rng: np.random.Generator) -> None:
+    def make(k: Any) -> Any:
+        class Similarities(k.layers.Layer):  # type: ignore[misc,name-defined]
+            def call(self, inputs: Any) -> Any:
+                return k.ops.matmul(inputs, k.ops.transpose(inputs))
+
+        return k.models.Sequential([k.layers.Input((4,)), k.layers.Dense(5, activation="tanh"), Similarities()])
+
+    ours, theirs = _pair(rng, make)
+    x, y = _data(rng)
+    histories = []
+    for model, k in ((ours, kgraph), (theirs, keras)):
+
+        def own_row(y_true: Any, y_pred: Any, k: Any = k) -> Any:
+            rows = k.ops.arange(k.ops.shape(y_pred)[0])
+            return k.losses.sparse_categorical_crossentropy(rows, y_pred, from_logits=True)
+
+        model.compile("sgd", own_row)
+        histories.append(_fit(model, x, y, epochs=3))
+    _assert_same_history(*histories)
+    _assert_same_weights(ours, theirs)
+
+
 def test_temporal_sample_weights(rng: np.random.Generator) -> None:
     def make(k: Any) -> Any:
         return k.models.Sequential([k.layers.Input((5, 3)), k.layers.LSTM(4, return_sequences=True), k.layers.Dense(1)])

@@ -6,14 +6,18 @@ are kept by the executable, so they live as long as it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kgraph.codegen.costs import KernelCost, kernel_costs
 from kgraph.codegen.cpu.driver import FAULT_ROW, Loop, Run, ScheduleBuilder, Sink, Slot, Source
 from kgraph.codegen.cpu.kernel import EmittedKernel
-from kgraph.codegen.cpu.writer import FAULT_WRONG_ROW, FaultBuffer, FaultSite, Quantity, quantity
+from kgraph.codegen.cpu.pool import get_num_threads
+from kgraph.codegen.cpu.writer import FAULT_WRONG_ROW, CeilDiv, FaultBuffer, FaultSite, Quantity, quantity
+from kgraph.codegen.launches import KernelClock, KernelTime, Launch
 from kgraph.codegen.memory import Arena, Buffer, Copy, Place, place_buffers
 from kgraph.codegen.program import Array, Executable
 from kgraph.errors import DataError, InternalError
@@ -186,22 +190,66 @@ class CpuExecutable(Executable):
             kept.append(Sink(result.ctypes.data, start, result.nbytes))
         return Run(self.program.driver, self._table.schedule, batch=self.batch, sources=gathered, sinks=kept)
 
-    def time_kernels(self) -> Callable[[], dict[str, tuple[int, int]]]:
-        """Measure every kernel from now on; call the result for {kernel: (nanoseconds, calls)}."""
-        timings = self._table.schedule.time_entries()
+    # -- measuring ----------------------------------------------------------------------------------------------------
+    def time_kernels(self) -> KernelClock:
+        """Measure every kernel from now on, some 50 ns each, until `stop`; one clock at a time."""
+        return _Clock(self._table)
 
-        def read() -> dict[str, tuple[int, int]]:
-            found: dict[str, tuple[int, int]] = {}
-            for entry, name in self._table.names.items():
-                spent, calls = found.get(name, (0, 0))
-                found[name] = (spent + int(timings[entry, 0]), calls + int(timings[entry, 1]))
-            return found
+    def launches(self) -> list[Launch]:
+        """The kernels in program order; one that has nothing to do is left out."""
+        costs = kernel_costs(self.program.scheduled, self.dims, self.program.plan.written_in_place)
+        return [self._launch(found) for found in costs if found.node in self.program.kernels]
 
-        return read
+    def _launch(self, found: KernelCost) -> Launch:
+        kernel = self.program.kernels[found.node]
+        tasks = max((quantity(phase.tasks, self.size) for phase in kernel.phases), default=0)
+        threads = min(max(tasks, 1), 1 if self.program.options.num_threads == 1 else get_num_threads())
+        variant = _variant(kernel, self.size)
+        return Launch(found.node, found.turns, found.cost, variant, tasks, threads, found.loop)
+
+
+_LIBRARY_CALL = re.compile(r'"kg_(\w+?)_f(?:32|64)"')
+
+
+def _variant(kernel: EmittedKernel, size: Callable[[DimLike], int]) -> str:
+    """The routines of the tile library that a kernel calls, and the block of a task of a product: `gemm 28x64`."""
+    routines = dict.fromkeys(_LIBRARY_CALL.findall(kernel.source))
+    cuts = [q for q in kernel.sizes if isinstance(q, CeilDiv) and q.label.startswith(("gemm rows", "gemm columns"))]
+    block = "x".join(str(quantity(cut, size)) for cut in cuts)
+    return " ".join([*routines, block]).strip()
 
 
 def _typed(raw: Array, value: Value, dims: Mapping[str, int]) -> Array:
     return raw.view(numpy_dtype(value.dtype)).reshape(evaluate_shape(value.shape, dims))
+
+
+class _Clock(KernelClock):
+    """Reads what the driver adds up for each entry of the table."""
+
+    def __init__(self, table: _Table) -> None:
+        table.schedule.timings = None  # begin at zero, whoever measured before
+        self._schedule, self._timings = table.schedule, table.schedule.time_entries()
+        self._nodes = table.nodes
+
+    def kernels(self) -> dict[Node, KernelTime]:
+        """A kernel of several phases has several entries, which are called equally often."""
+        entries: dict[Node, list[int]] = {}
+        for entry, node in self._nodes.items():
+            entries.setdefault(node, []).append(entry)
+        return {node: self._sum(numbers) for node, numbers in entries.items()}
+
+    def copies(self) -> KernelTime:
+        """Everything in the table that is no kernel."""
+        return self._sum(entry for entry in range(len(self._timings)) if entry not in self._nodes)
+
+    def _sum(self, entries: Iterable[int]) -> KernelTime:
+        rows = self._timings[list(entries)]
+        return KernelTime(int(rows[:, 0].sum()), int(rows[:, 1].max(initial=0)))
+
+    def stop(self) -> None:
+        """The next run no longer looks at the clock."""
+        if self._schedule.timings is self._timings:
+            self._schedule.timings = None
 
 
 class _Table:
@@ -213,7 +261,7 @@ class _Table:
         self.keep: list[Array] = []
         self.loops: dict[Node, Loop] = {}
         self.scratch = 0
-        self.names: dict[int, str] = {}
+        self.nodes: dict[int, Node] = {}  # by entry
         self.sites: list[FaultSite] = []
         self.fault_cells: list[tuple[Array, int]] = []  # where the address of the fault words goes
 
@@ -266,7 +314,7 @@ class _Table:
             entry = self.builder.call(
                 self.program.functions[node], pointers.ctypes.data, dims.ctypes.data, tasks, parallel=shared
             )
-            self.names[entry] = kernel.name
+            self.nodes[entry] = node
 
     def _move(self, cell: int, start: int, place: Place, size: int) -> None:
         """Let the loops around move a pointer: the innermost directly, an outer one by its start."""

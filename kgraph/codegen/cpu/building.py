@@ -18,6 +18,7 @@ from kgraph.codegen.cpu.driver import Driver, driver_recipe, load_driver
 from kgraph.codegen.cpu.kernel import EmittedKernel
 from kgraph.codegen.cpu.objects import host_cpu_key, load_objects
 from kgraph.codegen.cpu.tilelib import load_tiles, tiles_recipe
+from kgraph.codegen.cpu.winograd import PREFIX, load_winograd, winograd_recipe
 from kgraph.config import settings
 from kgraph.ir.graph import Node
 
@@ -46,7 +47,9 @@ def build_native(kernels: Mapping[Node, EmittedKernel], float_types: Iterable[st
     """
     dtypes = sorted({"f32", "f64"}.intersection(float_types))
     with _lock, _Objects() as found:
-        libraries = [recipe for recipe in (driver_recipe(), *map(tiles_recipe, dtypes)) if recipe.key not in _libraries]
+        winograd = any(f'"{PREFIX}' in kernel.source for kernel in kernels.values())
+        wanted = [driver_recipe(), *map(tiles_recipe, dtypes), *([winograd_recipe()] if winograd else [])]
+        libraries = [recipe for recipe in wanted if recipe.key not in _libraries]
         for recipe in libraries:
             found.request(recipe)
         new = dict.fromkeys(kernel.source for kernel in kernels.values() if kernel.source not in _functions)
@@ -54,6 +57,8 @@ def build_native(kernels: Mapping[Node, EmittedKernel], float_types: Iterable[st
         driver = load_driver(lambda recipe: found.take(recipe.key))
         for dtype in dtypes:
             load_tiles(lambda recipe: found.take(recipe.key), dtype)
+        if winograd:
+            load_winograd(lambda recipe: found.take(recipe.key))
         _libraries.update(recipe.key for recipe in libraries)
         modules = load_objects([found.take(key) for key in keys.values()])
         for source, module in zip(keys, modules, strict=True):

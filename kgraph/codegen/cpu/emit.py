@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from kgraph.codegen.cpu.elementwise import emit_map
 from kgraph.codegen.cpu.kernel import EmittedKernel, KernelContext
 from kgraph.codegen.cpu.moves import emit_concat, emit_cumsum, emit_pool_grad, emit_scatter
-from kgraph.codegen.cpu.products import emit_conv, emit_gemm, emit_wgrad
+from kgraph.codegen.cpu.products import emit_gemm
 from kgraph.codegen.cpu.reductions import emit_cols, emit_rows
 from kgraph.codegen.cpu.sorting import emit_argsort
+from kgraph.codegen.cpu.winograd_kernels import emit_convolution, emit_kernel_gradient
 from kgraph.codegen.memory import MemoryPlan
+from kgraph.config import Convolution
 from kgraph.errors import UnsupportedError
 from kgraph.ir.graph import Graph, Node
 
@@ -21,8 +23,8 @@ FAMILIES: dict[str, Callable[[KernelContext], EmittedKernel]] = {
     "rows": emit_rows,
     "cols": emit_cols,
     "gemm": emit_gemm,
-    "conv": emit_conv,
-    "conv_wgrad": emit_wgrad,
+    "conv": emit_convolution,
+    "conv_wgrad": emit_kernel_gradient,
     "pool_grad": emit_pool_grad,
     "scatter": emit_scatter,
     "cumsum": emit_cumsum,
@@ -60,8 +62,11 @@ def _piece_count(node: Node) -> int:
     return len(inner.operands) if inner is not None else 0
 
 
-def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
-    """Emit every kernel of a schedule; a kernel with nothing to do (a concatenation in place) is left out."""
+def emit_kernels(graph: Graph, plan: MemoryPlan, convolution: Convolution = "auto") -> dict[Node, EmittedKernel]:
+    """Emit every kernel of a schedule; a kernel with nothing to do (a concatenation in place) is left out.
+
+    convolution: the algorithm, as in `CompileOptions`.
+    """
     layouts = plan.layouts()
     emitted: dict[Node, EmittedKernel] = {}
     for node in kernels_of(graph):
@@ -70,6 +75,7 @@ def emit_kernels(graph: Graph, plan: MemoryPlan) -> dict[Node, EmittedKernel]:
         if node.attrs["family"] == "concat" and len(pieces) == _piece_count(node):
             continue
         ctx = KernelContext(node, layouts, plan.takes_over.get(node, {}))
+        ctx.convolution = convolution
         ctx.in_place = {k for k, value in enumerate(node.operands) if value in pieces}
         emitted[node] = FAMILIES[node.attrs["family"]](ctx)
     return emitted

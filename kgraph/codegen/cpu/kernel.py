@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kgraph.codegen.cpu.writer import CeilDiv, Group, Quantity, Writer
 from kgraph.codegen.loops import Affine, BufferRef, Layout, Tracer, contiguous, loop_index
+from kgraph.config import Convolution
 from kgraph.ir.dims import DimLike, Shape
 from kgraph.ir.graph import Graph, Node, Value
 
@@ -105,6 +106,7 @@ class KernelContext:
         self.region: Graph = node.regions[0]
         self.writer = Writer()
         self.temporaries: list[Temporary] = []
+        self.convolution: Convolution = "auto"
         self.in_place: set[int] = set()  # operands of a concatenation that lie in its result already
         self.count = len(node.operands) + len(node.results)
         self.operands: dict[Value, BufferRef] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kgraph.codegen.cpu.depthwise import depthwise_tasks
 from kgraph.codegen.cpu.elementwise import write_map
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase
 from kgraph.codegen.cpu.tilelib import conv_scratch, gemm_scratch, wgrad_tasks
@@ -17,7 +18,18 @@ from kgraph.errors import UnsupportedError
 from kgraph.ir.dims import DimLike, shape_volume
 from kgraph.ir.graph import Node, Value
 
-__all__ = ["emit_conv", "emit_gemm", "emit_wgrad"]
+__all__ = [
+    "TASK_FLOPS",
+    "ConvShape",
+    "Evaluate",
+    "anchor",
+    "emit_conv",
+    "emit_gemm",
+    "emit_wgrad",
+    "other_results",
+    "raw_buffer",
+    "write_call",
+]
 
 TASK_FLOPS = 2_000_000
 """Arithmetic in a task of a product: some 20 microseconds."""
@@ -25,11 +37,12 @@ TASK_FLOPS = 2_000_000
 Evaluate = Callable[[DimLike], int]
 
 
-def _anchor(ctx: KernelContext, op: str) -> Node:
+def anchor(ctx: KernelContext, op: str) -> Node:
+    """The node that a kernel is built around."""
     return next(node for node in ctx.region.nodes if node.op.name == op)
 
 
-def _raw_buffer(ctx: KernelContext, raw: Value) -> BufferRef:
+def raw_buffer(ctx: KernelContext, raw: Value) -> BufferRef:
     """Where the product is written before the elementwise work: a result's own memory if one fits, else a temporary."""
     for value, buffer in zip(ctx.region.outputs, ctx.results, strict=True):
         if value is raw:
@@ -40,7 +53,8 @@ def _raw_buffer(ctx: KernelContext, raw: Value) -> BufferRef:
     return ctx.temporary(raw.dtype, raw.type.volume, contiguous(raw.shape))
 
 
-def _others(ctx: KernelContext, raw: Value) -> list[int]:
+def other_results(ctx: KernelContext, raw: Value) -> list[int]:
+    """The results that elementwise work makes of the product."""
     return [k for k, value in enumerate(ctx.region.outputs) if value is not raw]
 
 
@@ -58,12 +72,12 @@ def _matrix_strides(layout: Layout, transposed: bool) -> tuple[DimLike, DimLike]
 
 def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     """`matmul`, any transposes, with or without leading batch axes."""
-    node = _anchor(ctx, "matmul")
+    node = anchor(ctx, "matmul")
     raw = node.results[0]
     _supported(raw.dtype, node)
     w = ctx.writer
     a, b = (ctx.operands[value] for value in node.operands)
-    c = _raw_buffer(ctx, raw)
+    c = raw_buffer(ctx, raw)
     *_, m, n = raw.shape
     k = node.operands[0].shape[-2 if node.attrs["transpose_a"] else -1]
     batch = shape_volume(raw.shape[:-2])
@@ -86,7 +100,7 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         at_b = f"p{b.position} + ({_matrix_offset(ctx, b)}j_low * {w.size(b_col)}) * {bytes_}"
         c_row = w.size(c.layout[-2])
         at_c = f"p{c.position} + ({_matrix_offset(ctx, c)}i_low * {c_row} + j_low) * {bytes_}"
-        _write_call(
+        write_call(
             w,
             f"kg_gemm_{raw.dtype}",
             f"{at_a}, {w.size(a_row)}, {w.size(a_col)}",
@@ -100,8 +114,8 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     return ctx.finish([Phase(0, tasks)], scratch)
 
 
-def _write_call(w: Writer, symbol: str, *groups: str) -> None:
-    """A call of the tile library, one group of arguments a line."""
+def write_call(w: Writer, symbol: str, *groups: str) -> None:
+    """A call of a library's function, one group of arguments a line."""
     w.line("call_symbol(")
     w.line(f'    "{symbol}",')
     for group in groups:
@@ -128,7 +142,7 @@ def _matrix_offset(ctx: KernelContext, ref: BufferRef) -> str:
 
 
 def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
-    which = _others(ctx, raw)
+    which = other_results(ctx, raw)
     if not which:
         return
     rank = raw.type.rank
@@ -171,7 +185,7 @@ class _GemmCut:
 
 
 # -- convolution ------------------------------------------------------------------------------------------------------
-class _ConvShape:
+class ConvShape:
     """Sizes and strides of a convolution without padding: x NHWC, kernel HWIO, y NHWC."""
 
     def __init__(
@@ -182,7 +196,10 @@ class _ConvShape:
         _, self.h_out, self.w_out, _ = y_value.shape
         (self.sh, self.sw), (self.dh, self.dw) = node.attrs["strides"], node.attrs["dilation"]
         self.groups: int = node.attrs["groups"]
-        self.c_out = self.filters if self.groups == 1 else self.filters // self.groups
+        # One channel in and out per group: all groups go in one call, whose channels they are.
+        self.depthwise = self.c_in == 1 and self.groups > 1 and self.filters == self.groups
+        self.calls = 1 if self.depthwise else self.groups
+        self.c_out = self.filters if self.calls == 1 else self.filters // self.groups
 
     def arguments(
         self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str
@@ -206,13 +223,13 @@ class _ConvShape:
 
 def emit_conv(ctx: KernelContext) -> EmittedKernel:
     """`conv2d` (already padded): tasks are bands of output rows of an image."""
-    node = _anchor(ctx, "conv2d")
+    node = anchor(ctx, "conv2d")
     raw = node.results[0]
     _supported(raw.dtype, node)
     w = ctx.writer
     x, kernel = (ctx.operands[value] for value in node.operands)
-    y = _raw_buffer(ctx, raw)
-    shape = _ConvShape(node, x, node.operands[0], node.operands[1].shape, raw)
+    y = raw_buffer(ctx, raw)
+    shape = ConvShape(node, x, node.operands[0], node.operands[1].shape, raw)
     per_row = shape.w_out * shape.filters * shape.kh * shape.kw * shape.c_in * 2
 
     def band(ev: Evaluate) -> int:
@@ -240,16 +257,16 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
         arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
         at_x = f"p{x.position} + h_low * {w.size(shape.sh)} * {w.size(x.layout[1])} * {bytes_}"
         at_y = f"p{y.position} + h_low * {w.size(y.layout[1])} * {bytes_}"
-        symbol = f"kg_conv2d_{raw.dtype}"
-        if shape.groups == 1:
-            _write_call(w, symbol, f"{at_x}, p{kernel.position}, {at_y}", *arguments, "scratch")
+        symbol = f"kg_depthwise_{raw.dtype}" if shape.depthwise else f"kg_conv2d_{raw.dtype}"
+        if shape.calls == 1:
+            write_call(w, symbol, f"{at_x}, p{kernel.position}, {at_y}", *arguments, "scratch")
         else:
             with w.block(f"for g in range({w.size(shape.groups)}):"):
                 at_x += f" + g * {w.size(shape.c_in)} * {bytes_}"
                 at_w = f"p{kernel.position} + g * {w.size(shape.c_out)} * {bytes_}"
                 at_y += f" + g * {w.size(shape.c_out)} * {bytes_}"
-                _write_call(w, symbol, f"{at_x}, {at_w}, {at_y}", *arguments, "scratch")
-        which = _others(ctx, raw)
+                write_call(w, symbol, f"{at_x}, {at_w}, {at_y}", *arguments, "scratch")
+        which = other_results(ctx, raw)
         if which:
             limits = {0: ("n_low", "n_high"), 1: ("h_low", "h_high")}
             write_map(ctx, ctx.tracer({raw: y}), Domain(raw.shape), which, limits)
@@ -257,7 +274,7 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
     return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))
 
 
-def _conv_scratch(shape: _ConvShape, dtype: str) -> CeilDiv:
+def _conv_scratch(shape: ConvShape, dtype: str) -> CeilDiv:
     def compute(ev: Evaluate) -> int:
         rows = ev(shape.images) * ev(shape.h_out) * ev(shape.w_out)
         return conv_scratch(ev(shape.kh), ev(shape.kw), ev(shape.c_in), ev(shape.c_out), rows, dtype)
@@ -267,34 +284,36 @@ def _conv_scratch(shape: _ConvShape, dtype: str) -> CeilDiv:
 
 def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
     """`conv2d_kernel_grad`: tasks are blocks of the kernel's gradient, each summed over all images in one order."""
-    node = _anchor(ctx, "conv2d_kernel_grad")
+    node = anchor(ctx, "conv2d_kernel_grad")
     raw = node.results[0]
     _supported(raw.dtype, node)
     w = ctx.writer
     x, dy = (ctx.operands[value] for value in node.operands)
     result = ctx.results[0]
-    shape = _ConvShape(node, x, node.operands[0], raw.shape, node.operands[1])
+    shape = ConvShape(node, x, node.operands[0], raw.shape, node.operands[1])
     bytes_ = 4 if raw.dtype == "f32" else 8
     images = ("0", w.size(shape.images))
     arguments = shape.arguments(ctx, x.layout, dy.layout, images, w.size(shape.h_out))
-    symbol = f"kg_conv2d_wgrad_{raw.dtype}"
+    symbol = f"kg_depthwise_wgrad_{raw.dtype}" if shape.depthwise else f"kg_conv2d_wgrad_{raw.dtype}"
     merged = shape.dw == 1 and shape.groups == 1
 
-    def per_group(ev: Evaluate) -> int:
+    def per_call(ev: Evaluate) -> int:
+        if shape.depthwise:
+            return depthwise_tasks(ev(shape.c_out), raw.dtype)
         sizes = [ev(q) for q in (shape.kh, shape.kw, shape.c_in, shape.c_out)]
         return wgrad_tasks(*sizes, merged=merged, dtype=raw.dtype)
 
-    if shape.groups == 1:
+    if shape.calls == 1:
         pointers = f"p{x.position}, p{result.position}, p{dy.position}"
-        _write_call(w, symbol, pointers, *arguments, "begin, end, scratch")
+        write_call(w, symbol, pointers, *arguments, "begin, end, scratch")
     else:
-        count = w.size(CeilDiv(per_group, "wgrad tasks per group"))
+        count = w.size(CeilDiv(per_call, "wgrad tasks per group"))
         with w.block("for task in range(begin, end):"):
             w.line(f"g = task // {count}")
             w.line(f"t = task % {count}")
             at_x = f"p{x.position} + g * {w.size(shape.c_in)} * {bytes_}"
             at_w = f"p{result.position} + g * {w.size(shape.c_out)} * {bytes_}"
             at_dy = f"p{dy.position} + g * {w.size(shape.c_out)} * {bytes_}"
-            _write_call(w, symbol, f"{at_x}, {at_w}, {at_dy}", *arguments, "t, t + 1, scratch")
-    tasks = CeilDiv(lambda ev: shape.groups * per_group(ev), "wgrad tasks")
+            write_call(w, symbol, f"{at_x}, {at_w}, {at_dy}", *arguments, "t, t + 1, scratch")
+    tasks = CeilDiv(lambda ev: shape.calls * per_call(ev), "wgrad tasks")
     return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from kgraph.codegen.cpu.binding import CpuExecutable
 from kgraph.codegen.cpu.building import build_native
 from kgraph.codegen.cpu.emit import emit_kernels
+from kgraph.codegen.launches import Ceilings
 from kgraph.codegen.memory import describe, plan_memory
 from kgraph.codegen.options import CompileOptions
 from kgraph.codegen.program import Array, Executable, Program
@@ -88,7 +89,7 @@ class CpuProgram(Program):
         self.stages = {"optimized": optimized, "schedule": scheduled}
         self.scheduled, self.boundaries, self.options = scheduled, boundaries, options
         self.plan = plan_memory(scheduled)
-        self.kernels = emit_kernels(scheduled, self.plan)
+        self.kernels = emit_kernels(scheduled, self.plan, options.convolution or "auto")
         clock.lap("memory plan and emission")
         if options.dump:
             for kernel in self.kernels.values():
@@ -120,6 +121,12 @@ class CpuProgram(Program):
                 sizes = ", ".join(f"{name} = {size}" for name, size in executable.dims.items())
                 parts.append(f"bound for {sizes or 'fixed sizes'}:\n" + describe(self.plan, names, executable.arena))
         return "\n".join(parts)
+
+    def ceilings(self, *, again: bool = False) -> Ceilings:
+        """Those of this CPU; kept with the compiled kernels."""
+        from kgraph.codegen.cpu.ceilings import machine_ceilings
+
+        return machine_ceilings(again=again)
 
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
         """Place buffers and write the driver's table."""

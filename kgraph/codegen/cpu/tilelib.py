@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kgraph.codegen.cpu.cache import Recipe
+from kgraph.codegen.cpu.depthwise import write_depthwise
 from kgraph.codegen.cpu.objects import NativeModule, add_symbol, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.tiles import (
     PARAMS,
@@ -36,6 +37,7 @@ __all__ = [
     "CONV_GRAD_ARGUMENTS",
     "GEMM_ARGUMENTS",
     "SYMBOLS",
+    "Library",
     "conv_scratch",
     "gemm_scratch",
     "load_tiles",
@@ -44,7 +46,7 @@ __all__ = [
     "wgrad_tasks",
 ]
 
-LIBRARY_VERSION = 2
+LIBRARY_VERSION = 3
 """Part of the cache key: raise it with every change of what the text below computes."""
 
 K_BLOCK = 512  # rows of a packed panel: 64 KiB of B, streamed from L2 while 14 rows of A stay in L1
@@ -86,6 +88,8 @@ SYMBOLS = {
     "kg_gemm": GEMM_ARGUMENTS,
     "kg_conv2d": CONV_ARGUMENTS,
     "kg_conv2d_wgrad": CONV_GRAD_ARGUMENTS,
+    "kg_depthwise": CONV_ARGUMENTS,
+    "kg_depthwise_wgrad": CONV_GRAD_ARGUMENTS,
     "kg_transpose": TRANSPOSE_ARGUMENTS,
     "kg_tile": TILE_ARGUMENTS,
 }
@@ -146,7 +150,7 @@ def wgrad_tasks(
 # Building blocks
 
 
-class _Library:
+class Library:
     """Writes the functions of one element type into a module."""
 
     def __init__(self, module: Module, vectors: Vectors, scalar: Scalar) -> None:
@@ -154,6 +158,7 @@ class _Library:
         self.table = write_tile_table(module, vectors, scalar)
 
     def code(self, name: str, params: list[str], internal: bool = True) -> VectorCode:
+        """A function under construction; its name gets the element type."""
         return VectorCode(self.module, f"{name}_{self.scalar.name}", params, self.vectors, self.scalar, internal)
 
     def exported(self, name: str) -> tuple[VectorCode, dict[str, str]]:
@@ -180,6 +185,7 @@ class _Library:
         return block
 
     def call(self, f: Code, name: str, *arguments: str) -> None:
+        """Call a function of the library."""
         f.do(f"call void @{name}_{self.scalar.name}({', '.join(arguments)})")
 
     # -- choice of tiles -----------------------------------------------------------------------------------------------
@@ -225,6 +231,7 @@ class _Library:
         f.finish()
 
     def call_tile(self, f: Code, index: Operand, a: str, b: str, c: str, params: str = "%params") -> None:
+        """Call an entry of the table of tiles."""
         slot = f.let(f"getelementptr ptr, ptr @{self.table}, i64 {index}")
         tile = f.let(f"load ptr, ptr {slot}")
         f.do(f"call {TILE_SIGNATURE} {tile}(ptr {a}, ptr {b}, ptr {c}, i64 %columns, i64 %beta, ptr {params})")
@@ -371,7 +378,7 @@ class _Library:
             f.do(f"store {kind} {value.get()}, ptr {target}, align {self.scalar.size}")
 
 
-def f_lanes(library: _Library) -> int:
+def f_lanes(library: Library) -> int:
     """Lanes of the library's vectors."""
     return library.vectors.lanes(library.scalar)
 
@@ -399,7 +406,7 @@ def _transposed(f: VectorCode, square: list[str]) -> list[str]:
 # Matrix product
 
 
-def _write_gemm(lib: _Library) -> None:
+def _write_gemm(lib: Library) -> None:
     f, p = lib.exported("kg_gemm")
     m, n, k, beta = p["m"], p["n"], p["k"], p["beta"]
     f.return_if(f.either(f.compare("sle", m, 0), f.compare("sle", n, 0)))
@@ -451,7 +458,7 @@ def _write_gemm(lib: _Library) -> None:
     f.finish()
 
 
-def _gemm_without_terms(lib: _Library, f: Code, p: dict[str, str]) -> None:
+def _gemm_without_terms(lib: Library, f: Code, p: dict[str, str]) -> None:
     """K = 0: the sum of nothing is zero."""
     nothing = f.compare("sle", p["k"], 0)
     lib.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
@@ -463,7 +470,7 @@ def _gemm_without_terms(lib: _Library, f: Code, p: dict[str, str]) -> None:
     f.return_if(nothing)
 
 
-def _gemm_one_column(lib: _Library, f: Code, p: dict[str, str]) -> None:
+def _gemm_one_column(lib: Library, f: Code, p: dict[str, str]) -> None:
     """N = 1: dot products where A's rows are contiguous; where its columns are, the product of the transposes."""
     single = f.compare("eq", p["n"], 1)
     dot = f.both(single, f.compare("eq", p["a_col"], 1))
@@ -502,7 +509,7 @@ def _gemm_one_column(lib: _Library, f: Code, p: dict[str, str]) -> None:
 # Convolution
 
 
-def _write_conv(lib: _Library) -> None:
+def _write_conv(lib: Library) -> None:
     """y[n, i, j, :] = sum over kernel rows, columns and channels; x is padded already.
 
     Kernel columns and channels lie side by side in x, so a kernel row is one inner loop; a dilated or grouped kernel
@@ -534,7 +541,7 @@ def _write_conv(lib: _Library) -> None:
 
 
 def _pack_weights(
-    lib: _Library, f: Code, p: dict[str, str], w: str, out: str, j: str, tap: str, taps: str, columns: str, panel: str
+    lib: Library, f: Code, p: dict[str, str], w: str, out: str, j: str, tap: str, taps: str, columns: str, panel: str
 ) -> None:
     """Kernel rows tap .. tap + taps, columns j .. j + columns, as one panel."""
     with f.loop(0, taps) as i, f.loop(0, p["kw"]) as column:
@@ -544,7 +551,7 @@ def _pack_weights(
         lib.call(f, "pack", f"ptr {source}", f"i64 {p['w_in']}", "i64 1", f"ptr {target}", *sizes)
 
 
-def _conv_as_gemm(lib: _Library, f: Code, p: dict[str, str]) -> None:
+def _conv_as_gemm(lib: Library, f: Code, p: dict[str, str]) -> None:
     """A 1 x 1 kernel at stride 1 over unpadded rows is a product of all pixels with the weights."""
     conditions = [f.compare("eq", p[name], 1) for name in ("kh", "kw", "sh", "sw")]
     for tensor in "xy":
@@ -580,7 +587,7 @@ def _conv_as_gemm(lib: _Library, f: Code, p: dict[str, str]) -> None:
     f.return_if(plain)
 
 
-def _write_conv_grad(lib: _Library) -> None:
+def _write_conv_grad(lib: Library) -> None:
     """w[kh, kw, ci, co] = sum over images and pixels of x * y, where y is the gradient of the convolution's result.
 
     A task is a block of the result: (kernel row, up to `GRAD_ROWS` of its columns and channels, a panel of output
@@ -624,7 +631,7 @@ def _write_conv_grad(lib: _Library) -> None:
 
 
 def _conv_grad_task(
-    lib: _Library, f: Code, p: dict[str, str], pointers: tuple[str, str, str], grid: tuple[str, ...], task: str,
+    lib: Library, f: Code, p: dict[str, str], pointers: tuple[str, str, str], grid: tuple[str, ...], task: str,
     place: tuple[Operand, Operand, Operand], params: str,
 ) -> None:  # fmt: skip
     x, w, y = pointers
@@ -656,7 +663,7 @@ def tile_library_text(dtype: str = "f32", vectors: Vectors | None = None) -> str
     """The LLVM text of all functions of one element type ("f32" or "f64")."""
     vectors = vectors or host_vectors()
     module = Module(vectors)
-    lib = _Library(module, vectors, SCALARS[dtype])
+    lib = Library(module, vectors, SCALARS[dtype])
     lib.write_sweep()
     lib.write_tile_entry()
     lib.write_transpose_block(full=True)
@@ -667,6 +674,7 @@ def tile_library_text(dtype: str = "f32", vectors: Vectors | None = None) -> str
     _write_gemm(lib)
     _write_conv(lib)
     _write_conv_grad(lib)
+    write_depthwise(lib)
     return module.text()
 
 
@@ -704,10 +712,10 @@ def load_tiles(fetch: Callable[[Recipe], bytes] | None = None, dtype: str = "f32
 
 
 def _source_digest() -> str:
-    """A digest of the two files that write the library: an edited checkout must not meet its old objects."""
+    """A digest of the files that write the library: an edited checkout must not meet its old objects."""
     here = Path(__file__)
     try:
-        texts = [here.with_name(name).read_bytes() for name in ("tiles.py", "tilelib.py")]
+        texts = [here.with_name(name).read_bytes() for name in ("tiles.py", "tilelib.py", "depthwise.py")]
     except OSError:  # an installation without source files cannot be edited either
         return ""
     return hashlib.sha256(b"".join(texts)).hexdigest()

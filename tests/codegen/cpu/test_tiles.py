@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kgraph.codegen.cpu import tilelib
+from kgraph.codegen.cpu import depthwise, tilelib
 from kgraph.codegen.cpu.objects import NativeModule, emit_assembly, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.tiles import SCALARS, Code, Module, Vectors, host_vectors, write_tile
 
@@ -277,6 +277,46 @@ def test_conv_and_its_weight_gradient(library: NativeModule, dtype: str, case: t
         assert (dw == first).all(), "the gradient depends on how tasks are grouped"
 
 
+DEPTHWISE = [
+    # images, height, width, channels, kernel, strides, dilation
+    (2, 9, 12, 21, (3, 3), (1, 1), (1, 1)),
+    (1, 8, 7, 64, (3, 3), (2, 2), (1, 1)),
+    (2, 13, 20, 5, (5, 4), (1, 2), (2, 1)),
+    (1, 4, 4, 17, (3, 3), (1, 1), (1, 1)),
+    (3, 6, 8, 33, (2, 3), (1, 1), (1, 2)),
+]
+
+
+@pytest.mark.parametrize("case", DEPTHWISE, ids=str)
+def test_depthwise_conv_and_its_weight_gradient(library: NativeModule, dtype: str, case: tuple[Any, ...]) -> None:
+    images, height, width, channels, (kh, kw), strides, dilation = case
+    home = np.full((images, height, width, channels + 3), np.nan, DTYPES[dtype])
+    home[..., :channels] = x = random((images, height, width, channels), dtype)
+    w = random((kh, kw, channels), dtype, 1)
+    h = (height - (kh - 1) * dilation[0] - 1) // strides[0] + 1
+    v = (width - (kw - 1) * dilation[1] - 1) // strides[1] + 1
+    met = [[taps(x.astype(np.float64), i, j, h, v, strides, dilation) for j in range(kw)] for i in range(kh)]
+    y = np.full((images, h, v, channels + 1), GUARD, DTYPES[dtype])
+    dy = random((images, h, v, channels + 1), dtype, 2)
+    dw = np.full((kh * kw * channels + 8,), GUARD, DTYPES[dtype])
+    sizes = dict(
+        n_begin=0, n_end=images, h_out=h, w_out=v, c_in=1, c_out=channels, kh=kh, kw=kw, sh=strides[0], sw=strides[1],
+        dh=dilation[0], dw=dilation[1], x_pixel=channels + 3, x_row=width * (channels + 3),
+        x_image=height * width * (channels + 3), w_in=channels, w_col=channels, w_row=kw * channels,
+        y_pixel=channels + 1, y_row=v * (channels + 1), y_image=h * v * (channels + 1), scratch=0,
+    )  # fmt: skip
+    load_function(library, "kg_depthwise", dtype)(x=home.ctypes.data, w=w.ctypes.data, y=y.ctypes.data, **sizes)
+    assert_close(y[..., :channels], sum(met[i][j] * w[i, j] for i in range(kh) for j in range(kw)), dtype)
+    assert (y[..., channels:] == GUARD).all()
+    gradient = load_function(library, "kg_depthwise_wgrad", dtype)
+    for task in reversed(range(depthwise.depthwise_tasks(channels, dtype))):
+        pointers = {"x": home.ctypes.data, "w": dw.ctypes.data, "y": dy.ctypes.data}
+        gradient(**pointers, **sizes, task_begin=task, task_end=task + 1)
+    expected = [[(met[i][j] * dy[..., :channels]).sum((0, 1, 2)) for j in range(kw)] for i in range(kh)]
+    assert_close(dw[:-8].reshape(w.shape), np.array(expected), dtype)
+    assert (dw[-8:] == GUARD).all()
+
+
 def test_gradient_of_no_images_is_zero(library: NativeModule, dtype: str) -> None:
     dw = np.full((3 * 3 * 2 * 4,), GUARD, DTYPES[dtype])
     sizes = dict(
@@ -343,7 +383,8 @@ def test_other_register_files(vectors: Vectors, monkeypatch: pytest.MonkeyPatch)
     """The narrower libraries, run on this processor."""
     if vectors.bits > host_vectors().bits:
         pytest.skip("this processor has no such vectors")
-    monkeypatch.setattr(tilelib, "host_vectors", lambda: vectors)
+    for module_ in (tilelib, depthwise):
+        monkeypatch.setattr(module_, "host_vectors", lambda: vectors)
     text = tilelib.tile_library_text("f32", vectors)
     for symbol in tilelib.SYMBOLS:
         text = text.replace(f"@{symbol}_f32(", f"@{symbol}_{vectors.bits}_f32(")
@@ -360,6 +401,8 @@ def test_other_register_files(vectors: Vectors, monkeypatch: pytest.MonkeyPatch)
     test_transpose(library, "f32")
     for case in CONVOLUTIONS[:6]:
         test_conv_and_its_weight_gradient(library, "f32", case)
+    for case in DEPTHWISE:
+        test_depthwise_conv_and_its_weight_gradient(library, "f32", case)
 
 
 def test_host_key_is_text() -> None:
