@@ -84,7 +84,7 @@ def node_barrier(code: CodeType) -> None:
 
 
 def compiled_part(code: CodeType) -> None:
-    """Make frames older than `code` invisible to locations, but not to errors: the line of `compile` is used instead."""
+    """Make frames older than `code` invisible to locations, but not to errors: `compile`'s line is used instead."""
     _COMPILED_PARTS.add(code)
 
 

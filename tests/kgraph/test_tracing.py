@@ -172,5 +172,5 @@ def test_locations_in_a_step() -> None:
     found: dict[str, set[str]] = {}
     for node in trainer.ir("grad").nodes:
         found.setdefault(node.loc.layer, set()).add(lines[node.loc.line - 1].partition("  # ")[2])
-    assert found["metrics"] == found["adam"] == {"compiled here"}
+    assert found["metrics"] == found[model.optimizer.name] == {"compiled here"}
     assert found["loss"] == {"the loss", "compiled here"}  # its reduction is what compile asked for
