@@ -250,3 +250,10 @@ def test_working_set_is_that_of_a_call() -> None:
 
     machine = Ceilings("any", {1: 100.0}, {1: ((50, 8.0), (500, 4.0))})
     assert machine.seconds(Cost(read=1000), 10, 1) == 1000 / 8
+
+
+def test_measured_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from kgraph.cli import main
+
+    assert main(["info", "--measure"]) == 0
+    assert "GFLOP/s; " in capsys.readouterr().out
