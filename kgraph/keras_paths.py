@@ -116,6 +116,10 @@ _RENAMED: dict[str, dict[str, tuple[str, str]]] = {
     "engine.network": {"Network": ("models", "Functional")},
 }
 
+# Old paths that are also the name of a function in the package: Keras 1 called `keras.layers.merge`, Keras 2 imported
+# from it.  Importing a module binds it in its package, over the function: so the module can be called like it.
+_CALLED: dict[str, tuple[str, str]] = {"layers.merge": ("layers.keras1", "merge")}
+
 # Whole packages of Keras that are not here, and what to do instead.
 REFUSED: dict[str, str] = {
     "distillation": "train the small model on the large one's predictions: student.fit(x, teacher.predict(x))",
@@ -231,8 +235,21 @@ def widen(package: str) -> None:
             vars(module)["__getattr__"] = _getter(path)
 
 
+class _CalledModule(ModuleType):
+    """The module of an old path that is a function's name too."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function of that name."""
+        source, name = _CALLED[self.__name__.partition(".")[2]]
+        return getattr(_load(source), name)(*args, **kwargs)
+
+
 class _Loader(Loader):
-    """Fills the module of an old path."""
+    """Makes and fills the module of an old path."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """A module that can be called where the path is a function's name too; None: a plain one."""
+        return _CalledModule(spec.name) if spec.name.partition(".")[2] in _CALLED else None
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its names, none of which is looked up yet."""

@@ -162,6 +162,16 @@ def test_merge(mode: str, want: Any) -> None:
         L.merge([a, b], mode="plus")
 
 
+def test_merge_is_called_after_its_module_was_imported() -> None:
+    from kgraph.layers.merge import add  # Python binds the module as kgraph.layers.merge now
+
+    assert add is L.add and keras.layers.merge.Add is L.Add
+    a, b = keras.Input((3,)), keras.Input((3,))
+    model = keras.Model(input=[a, b], output=L.merge([a, b], mode="max"))
+    x, y = RNG.normal(size=(2, 4, 3)).astype("float32")
+    np.testing.assert_array_equal(model.predict([x, y], verbose=0), np.maximum(x, y))
+
+
 # -- files ------------------------------------------------------------------------------------------------------------
 def write(path: Path, config: Any, weights: dict[str, list[Any]], version: str = "1.2.2", backend: str = "") -> Path:
     with h5py.File(path, "w") as file:
