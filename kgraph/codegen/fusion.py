@@ -73,6 +73,8 @@ class Fusion:
         self.newest: dict[tuple[Shape, bool], Cluster] = {}
         self.reasons: dict[Value, str] = {}
         self.update_nodes = _update_section(graph)
+        self.homes = _update_homes(graph, self.update_nodes)
+        self.early = _numbers_of_updates(graph, self.update_nodes)
 
     def assign(self) -> None:
         """Visit the nodes in program order."""
@@ -87,14 +89,24 @@ class Fusion:
                 self._open(node, _ANCHOR_FAMILY[node.op.name], node.results[0].shape)
             elif node.op.name in _REDUCTIONS:
                 self._place_reduction(node)
-            elif node.results[0].shape == () and node not in self.update_nodes and self._needs_only(node, prelude):
+            elif self._is_number(node) and self._needs_only(node, prelude):
                 self._join(node, prelude, FULL)
             else:
                 self._place_elementwise(node)
 
+    def _is_number(self, node: Node) -> bool:
+        return node.results[0].shape == () and (node not in self.update_nodes or node in self.early)
+
     # -- placing ----------------------------------------------------------------------------------------------------
     def _place_elementwise(self, node: Node) -> None:
         shape, update = node.results[0].shape, node in self.update_nodes
+        home = self.homes.get(node)
+        at_home = self.cluster_of.get(home.results[0]) if home is not None else None
+        if at_home is not None:
+            status = self._fits(node, at_home, update)
+            if status:
+                self._join(node, at_home, status)
+                return
         latest = self._latest(node)
         if latest is not None:
             status = self._fits(node, latest, update)
@@ -182,12 +194,11 @@ class Fusion:
             self.reasons.setdefault(leaf, reason)
         return None
 
-    @staticmethod
-    def _refusal(node: Node, cluster: Cluster, update: bool) -> str:
+    def _refusal(self, node: Node, cluster: Cluster, update: bool) -> str:
         """Why a kernel takes no such node, whatever its operands; empty when it does."""
         if len(cluster.nodes) >= MAX_KERNEL_NODES:
             return f"the kernel is full ({MAX_KERNEL_NODES} ops): longer ones compile out of proportion"
-        if cluster.update != update:
+        if cluster.update != update and self.homes.get(node) is not cluster.nodes[0]:
             return "the optimizer's updates are kept apart: one compiled kernel serves all of a kind"
         if cluster.family not in ("map", "rows", "cols", *_EPILOGUE):
             return f"a {cluster.family} kernel takes no elementwise work after it"
@@ -299,6 +310,51 @@ def _update_section(graph: Graph) -> set[Node]:
         if (users or wanted) and all(user in section for user in users):
             section.add(node)
     return section
+
+
+def _update_homes(graph: Graph, section: set[Node]) -> dict[Node, Node]:
+    """Update node -> the matrix product after whose tiles it is computed.
+
+    A gradient that only its own update reads need not be stored: the tile updates the weights while it is in cache.
+    """
+    place = {node: number for number, node in enumerate(graph.nodes)}
+    homes: dict[Node, Node] = {}
+    required = set(graph.required())
+    for node in graph.nodes:
+        result = node.results[0]
+        if node.op.name == "matmul" and result not in required and result.uses and section.issuperset(result.uses):
+            homes[node] = node
+        elif node in section and not is_inline(node):
+            found = {homes.get(v.producer) for v in node.operands if v.producer and v.shape == result.shape} - {None}
+            home = found.pop() if len(found) == 1 else None
+            if home is not None:
+                homes[node] = home
+    for node in reversed(graph.nodes):  # moments times a factor: they depend on no gradient, but only serve the update
+        if node in section and node not in homes and not is_inline(node) and node.results[0].uses:
+            users = {homes.get(user) for user in node.results[0].uses}
+            home = users.pop() if len(users) == 1 else None
+            if home is not None and home.results[0].shape == node.results[0].shape:
+                homes[node] = home
+    late = {
+        homes.get(value.producer)
+        for param, value in graph.updates
+        if value.producer in homes
+        for user in param.uses
+        if user not in section and place[user] > place[homes[value.producer]]
+    }
+    return {node: home for node, home in homes.items() if home not in late and node is not home}
+
+
+def _numbers_of_updates(graph: Graph, section: set[Node]) -> set[Node]:
+    """Single numbers of the optimizer that whole arrays are updated with, as 1 - beta ** t."""
+    early: set[Node] = set()
+    targets = {value for _, value in graph.updates}
+    for node in reversed(graph.nodes):
+        result = node.results[0]
+        if node in section and result.shape == () and result not in targets:
+            if any(user.results[0].shape != () or user in early for user in result.uses):
+                early.add(node)
+    return early
 
 
 def leaves(node: Node) -> Iterator[tuple[Value, bool]]:

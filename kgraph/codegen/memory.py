@@ -111,8 +111,11 @@ class MemoryPlan:
 
 
 def elementwise_reads(kernel: Node, position: int) -> bool:
-    """Whether a kernel reads operand `position` only at the very element that it is writing."""
-    if kernel.attrs["family"] != "map":
+    """Whether a kernel reads operand `position` only at the very element that it is writing.
+
+    The elementwise work after a product's tile is such a reader; the product itself reads whole rows and columns.
+    """
+    if kernel.attrs["family"] not in ("map", "gemm"):
         return False
     region = kernel.regions[0]
     argument = region.inputs[position]
@@ -213,7 +216,12 @@ class _Planner:
         self.plan.buffers.append(buffer)
 
     def _take_over(self, node: Node, result: int, number: int, uses: dict[Value, int]) -> Place | None:
-        """The place of an operand that dies here and is read only at the element being written."""
+        """The place of an operand that dies here and is read only at the element being written.
+
+        Products take over none: they write their raw sums straight into the memory of a result.
+        """
+        if node.attrs["family"] != "map":
+            return None
         value = node.results[result]
         taken = self.plan.takes_over.setdefault(node, {})
         for position, operand in enumerate(node.operands):

@@ -28,7 +28,8 @@ def parts_of(schedule: Graph, optimizers: Collection[str]) -> dict[Node, str]:
     """`"forward"`, `"backward"` or `"update"` for each kernel of a training step, those of loops included.
 
     Forward is what loss, metrics and other results of the forward pass (moving averages) are computed from, update
-    what the optimizers write; the rest is backward.  A kernel that does two things counts for the first of them.
+    what the optimizers write; the rest is backward.  A kernel that does two things counts for the first of them: a
+    product that updates the weights with its gradient is backward.
 
     Args:
         schedule: of the step.
@@ -43,12 +44,16 @@ def parts_of(schedule: Graph, optimizers: Collection[str]) -> dict[Node, str]:
             continue
         if not forward.isdisjoint(node.results):
             part = "forward"
-        elif all(_origin(value).split("/")[0] in optimizers for value in node.results):
+        elif all(_origin(value).split("/")[0] in optimizers for value in node.results) and not _has_product(node):
             part = "update"
         else:
             part = "backward"
         found.update(dict.fromkeys(_kernels(node), part))
     return found
+
+
+def _has_product(node: Node) -> bool:
+    return any(inner.op.name == "matmul" for kernel in _kernels(node) for inner in kernel.regions[0].nodes)
 
 
 def _kernels(node: Node) -> list[Node]:

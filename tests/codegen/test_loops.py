@@ -7,6 +7,7 @@ import pytest
 from kgraph.codegen.cpu.kernel import Domain, chunked
 from kgraph.codegen.loops import Affine, BufferRef, Tracer, broadcast_index, contiguous, loop_index
 from kgraph.ir import Builder, Dim, Graph, Value
+from kgraph.ir.dims import DimLike
 from tests.ir.evaluating import B, tensor
 
 
@@ -107,14 +108,24 @@ def test_a_broadcast_row_keeps_its_loop() -> None:
 
 
 def test_chunks_depend_on_sizes_only() -> None:
+    """Equal tasks of at most ten rows."""
     rows, tasks = chunked(B, 100, 1000)
-    for size in (1, 9, 10, 11, 1000):
+    for size, expected in ((1, (1, 1)), (9, (9, 1)), (10, (10, 1)), (11, (6, 2)), (25, (9, 3)), (1000, (10, 100))):
 
         def evaluate(dim: int | Dim, size: int = size) -> int:
             return dim.evaluate({"B": size}) if isinstance(dim, Dim) else dim
 
-        assert rows.compute(evaluate) == 10
-        assert tasks.compute(evaluate) == -(-size // 10)
+        assert (rows.compute(evaluate), tasks.compute(evaluate)) == expected
+
+
+def test_short_rows_and_single_elements_are_cut_otherwise() -> None:
+    def evaluate(dim: DimLike) -> int:
+        return dim.evaluate({"B": 128}) if isinstance(dim, Dim) else dim
+
+    assert chunked(B, 10, 16384)[1].compute(evaluate) == 1
+    assert chunked(B, 10, 16384, folds=True)[1].compute(evaluate) == 2  # scalar code: 16 times the work
+    rows, tasks = chunked(B * 200, 1, 16384)
+    assert (rows.compute(evaluate), tasks.compute(evaluate)) == (12800, 2)  # whole cache lines
 
 
 def test_rows_larger_than_a_task_are_one_each() -> None:

@@ -22,13 +22,13 @@ def extents(groups: Sequence[Group]) -> DimLike:
 
 
 def task_bounds(
-    ctx: KernelContext, groups: Sequence[Group], per_item: DimLike = 1
+    ctx: KernelContext, groups: Sequence[Group], per_item: DimLike = 1, *, folds: bool = False
 ) -> tuple[tuple[str, str] | None, Quantity]:
-    """Cut the first loop into tasks: (its bounds in a task, number of tasks)."""
+    """Cut the first loop into tasks: (its bounds in a task, number of tasks); see `chunked`."""
     if not groups:
         return None, 1
     w = ctx.writer
-    chunk, tasks = chunked(groups[0].extent, extents(groups[1:]) * per_item)
+    chunk, tasks = chunked(groups[0].extent, extents(groups[1:]) * per_item, folds=folds)
     step, extent = w.size(chunk), w.size(groups[0].extent)
     w.line(f"low = begin * {step}")
     w.line(f"high = min(end * {step}, {extent})")

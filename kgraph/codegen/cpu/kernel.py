@@ -16,6 +16,9 @@ __all__ = ["Domain", "EmittedKernel", "KernelContext", "Phase", "Temporary", "ch
 GRAIN = 16384
 """Elements of elementwise work in a task: 5 to 20 microseconds, well above the cost of handing it to a thread."""
 
+_SCALAR = 16  # elements of the widest vector: a loop of fewer turns is not vector code
+_LINE = 64  # elements of a byte in a cache line
+
 
 @dataclass(frozen=True)
 class Temporary:
@@ -169,16 +172,23 @@ def header_text(node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def chunked(rows: DimLike, per_row: DimLike, grain: int = GRAIN) -> tuple[CeilDiv, CeilDiv]:
-    """(rows per task, number of tasks): about `grain` elements a task, whatever the number of threads."""
+def chunked(rows: DimLike, per_row: DimLike, grain: int = GRAIN, *, folds: bool = False) -> tuple[CeilDiv, CeilDiv]:
+    """(rows per task, number of tasks): at most about `grain` elements a task, whatever the number of threads.
+
+    folds: each row is a loop of its own, which runs element by element where the row is shorter than a vector.
+    """
 
     def chunk(evaluate: Callable[[DimLike], int]) -> int:
-        size = evaluate(per_row)
-        return max(1, grain // max(1, size))
+        count, size = evaluate(rows), max(1, evaluate(per_row))
+        weight = size * _SCALAR if folds and 1 < size < _SCALAR else size
+        most = max(1, grain // weight)
+        # Equal tasks, or one thread would wait for the other; of single elements, whole cache lines.
+        even = -(-count // max(1, -(-count // most)))
+        return max(1, even if size > 1 else -(-even // _LINE) * _LINE)
 
     def tasks(evaluate: Callable[[DimLike], int]) -> int:
         count = evaluate(rows)
         return -(-count // chunk(evaluate))
 
-    label = f"{rows}|{per_row}|{grain}"
+    label = f"{rows}|{per_row}|{grain}|{folds}"
     return CeilDiv(chunk, "chunk " + label), CeilDiv(tasks, "tasks " + label)

@@ -31,7 +31,7 @@ __all__ = [
     "write_call",
 ]
 
-TASK_FLOPS = 2_000_000
+TASK_FLOPS = 500_000
 """Arithmetic in a task of a product: some 20 microseconds."""
 
 Evaluate = Callable[[DimLike], int]
@@ -44,13 +44,21 @@ def anchor(ctx: KernelContext, op: str) -> Node:
 
 def raw_buffer(ctx: KernelContext, raw: Value) -> BufferRef:
     """Where the product is written before the elementwise work: a result's own memory if one fits, else a temporary."""
-    for value, buffer in zip(ctx.region.outputs, ctx.results, strict=True):
+    return _result_for(ctx, raw) or ctx.temporary(raw.dtype, raw.type.volume, contiguous(raw.shape))
+
+
+def _result_for(ctx: KernelContext, raw: Value) -> BufferRef | None:
+    """A result whose memory can hold the raw product first."""
+    results = list(zip(ctx.region.outputs, ctx.results, strict=True))
+    for value, buffer in results:
         if value is raw:
             return buffer
-    for value, buffer in zip(ctx.region.outputs, ctx.results, strict=True):
-        if value.type == raw.type and buffer.layout[-1] == 1:
+    for value, buffer in results:
+        # A result in the memory of an operand, a param that is updated: the elementwise work reads the old value first.
+        in_place = buffer.position < len(ctx.node.operands)
+        if value.type == raw.type and buffer.layout[-1] == 1 and not in_place:
             return buffer
-    return ctx.temporary(raw.dtype, raw.type.volume, contiguous(raw.shape))
+    return None
 
 
 def other_results(ctx: KernelContext, raw: Value) -> list[int]:
@@ -77,13 +85,18 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     _supported(raw.dtype, node)
     w = ctx.writer
     a, b = (ctx.operands[value] for value in node.operands)
-    c = raw_buffer(ctx, raw)
     *_, m, n = raw.shape
     k = node.operands[0].shape[-2 if node.attrs["transpose_a"] else -1]
     batch = shape_volume(raw.shape[:-2])
+    cut = _GemmCut(m, n, k)
+    scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
+    c = _result_for(ctx, raw)
+    block = None
+    if c is None:
+        block = _ScratchBlock(ctx, raw, scratch)
+        c, scratch = block.ref, block.scratch(cut)
     a_row, a_col = _matrix_strides(a.layout, node.attrs["transpose_a"])
     b_row, b_col = _matrix_strides(b.layout, node.attrs["transpose_b"])
-    cut = _GemmCut(m, n, k)
     size = {name: w.size(q) for name, q in (("m", m), ("n", n), ("k", k), ("batch", batch))}
     rows, columns = w.size(cut.rows()), w.size(cut.columns())
     row_blocks, column_blocks = w.size(cut.row_blocks()), w.size(cut.column_blocks())
@@ -95,6 +108,8 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         w.line(f"j_low = (block % {column_blocks}) * {columns}")
         w.line(f"j_high = min(j_low + {columns}, {size['n']})")
         _unravel_matrix(ctx, raw)
+        if block:
+            block.write_address()
         bytes_ = 4 if raw.dtype == "f32" else 8
         at_a = f"p{a.position} + ({_matrix_offset(ctx, a)}i_low * {w.size(a_row)}) * {bytes_}"
         at_b = f"p{b.position} + ({_matrix_offset(ctx, b)}j_low * {w.size(b_col)}) * {bytes_}"
@@ -109,9 +124,39 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
             f"i_high - i_low, j_high - j_low, {size['k']}, 0, scratch",
         )
         _gemm_epilogue(ctx, raw, c)
-    scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
     tasks = CeilDiv(lambda ev: ev(batch) * cut.row_blocks().compute(ev) * cut.column_blocks().compute(ev), "gemm tasks")
     return ctx.finish([Phase(0, tasks)], scratch)
+
+
+class _ScratchBlock:
+    """A task's block of a product that only the elementwise work after it reads, in the thread's scratch.
+
+    It is addressed like the whole matrix, whose first element would lie before the scratch.
+    """
+
+    def __init__(self, ctx: KernelContext, raw: Value, library: CeilDiv) -> None:
+        self.w, self.raw, self.library = ctx.writer, raw, library
+        position = ctx.count + len(ctx.temporaries)
+        self.w.scopes[position] = position
+        *lead, _, columns = raw.shape
+        self.ref = BufferRef(position, raw.dtype, (*(0 for _ in lead), columns, 1))
+        self.bytes = 4 if raw.dtype == "f32" else 8
+
+    def _offset(self, ev: Evaluate) -> int:
+        return -(-self.library.compute(ev) // 64) * 64
+
+    def write_address(self) -> None:
+        """Assign the block's pointer for the task's rows."""
+        offset = self.w.size(CeilDiv(self._offset, "block after " + self.library.label))
+        row = self.w.size(self.raw.shape[-1])
+        self.w.line(f"p{self.ref.position} = scratch + {offset} - i_low * {row} * {self.bytes}")
+
+    def scratch(self, cut: _GemmCut) -> CeilDiv:
+        """Bytes for the library and the block."""
+        rows, columns = cut.rows(), self.raw.shape[-1]
+        return CeilDiv(
+            lambda ev: self._offset(ev) + rows.compute(ev) * ev(columns) * self.bytes, "block in " + self.library.label
+        )
 
 
 def write_call(w: Writer, symbol: str, *groups: str) -> None:

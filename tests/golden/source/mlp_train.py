@@ -244,12 +244,15 @@ def kernel(ptrs, dims, begin, end, scratch):
                 store_f32(p3, i0 * s1 + i1, v3, 3)
 
 
-# matmul: gemm kernel (f32[B, 16], f32[B, 3]) -> (f32[16, 3])
+# matmul_mul_sub: gemm kernel (f32[16, 3], f32[B, 16], f32[B, 3]) -> (f32[16, 3])
 #   matmul -> f32[16, 3]
+#   mul -> f32[16, 3]
+#   sub -> f32[16, 3]
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
     p2 = address(ptrs, 2)
+    p3 = address(ptrs, 3)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     s2 = dim(dims, 3)
@@ -258,6 +261,7 @@ def kernel(ptrs, dims, begin, end, scratch):
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
     s7 = dim(dims, 8)
+    s8 = dim(dims, 9)
     for task in range(begin, end):
         matrix = task // (s6 * s7)
         block = task % (s6 * s7)
@@ -265,13 +269,21 @@ def kernel(ptrs, dims, begin, end, scratch):
         i_high = min(i_low + s4, s0)
         j_low = (block % s7) * s5
         j_high = min(j_low + s5, s1)
+        p4 = scratch + s8 - i_low * s1 * 4
         call_symbol(
             "kg_gemm_f32",
-            p0 + (i_low * s3) * 4, s3, s0,
-            p1 + (j_low * s3) * 4, s1, s3,
-            p2 + (i_low * s1 + j_low) * 4, s1,
+            p1 + (i_low * s3) * 4, s3, s0,
+            p2 + (j_low * s3) * 4, s1, s3,
+            p4 + (i_low * s1 + j_low) * 4, s1,
             i_high - i_low, j_high - j_low, s2, 0, scratch,
         )
+        for i0 in range(i_low, i_high):
+            for i1 in range(j_low, j_high):
+                v0 = load_f32(p4, i0 * s1 + i1, 4)
+                v1 = v0 * to_f32(0.1)
+                v2 = load_f32(p0, i0 * s1 + i1, 0)
+                v3 = v2 - v1
+                store_f32(p0, i0 * s1 + i1, v3, 0)
 
 
 # sum_1: cols kernel (f32[B, 16]) -> (f32[16])
@@ -303,12 +315,15 @@ def kernel(ptrs, dims, begin, end, scratch):
             store_f32(p1, k0, a0, 1)
 
 
-# matmul_1: gemm kernel (f32[B, 8], f32[B, 16]) -> (f32[8, 16])
+# matmul_mul_sub_1: gemm kernel (f32[8, 16], f32[B, 8], f32[B, 16]) -> (f32[8, 16])
 #   matmul -> f32[8, 16]
+#   mul -> f32[8, 16]
+#   sub -> f32[8, 16]
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
     p2 = address(ptrs, 2)
+    p3 = address(ptrs, 3)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     s2 = dim(dims, 3)
@@ -317,6 +332,7 @@ def kernel(ptrs, dims, begin, end, scratch):
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
     s7 = dim(dims, 8)
+    s8 = dim(dims, 9)
     for task in range(begin, end):
         matrix = task // (s6 * s7)
         block = task % (s6 * s7)
@@ -324,35 +340,24 @@ def kernel(ptrs, dims, begin, end, scratch):
         i_high = min(i_low + s4, s0)
         j_low = (block % s7) * s5
         j_high = min(j_low + s5, s1)
+        p4 = scratch + s8 - i_low * s1 * 4
         call_symbol(
             "kg_gemm_f32",
-            p0 + (i_low * s3) * 4, s3, s0,
-            p1 + (j_low * s3) * 4, s1, s3,
-            p2 + (i_low * s1 + j_low) * 4, s1,
+            p1 + (i_low * s3) * 4, s3, s0,
+            p2 + (j_low * s3) * 4, s1, s3,
+            p4 + (i_low * s1 + j_low) * 4, s1,
             i_high - i_low, j_high - j_low, s2, 0, scratch,
         )
+        for i0 in range(i_low, i_high):
+            for i1 in range(j_low, j_high):
+                v0 = load_f32(p4, i0 * s1 + i1, 4)
+                v1 = v0 * to_f32(0.1)
+                v2 = load_f32(p0, i0 * s1 + i1, 0)
+                v3 = v2 - v1
+                store_f32(p0, i0 * s1 + i1, v3, 0)
 
 
-# mul_sub: map kernel (f32[8, 16], f32[8, 16]) -> (f32[8, 16])
-#   mul -> f32[8, 16]
-#   sub -> f32[8, 16]
-def kernel(ptrs, dims, begin, end, scratch):
-    p0 = address(ptrs, 0)
-    p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
-    s0 = dim(dims, 1)
-    s1 = dim(dims, 2)
-    low = begin * s0
-    high = min(end * s0, s1)
-    for i0 in range(low, high):
-        v0 = load_f32(p1, i0, 1)
-        v1 = v0 * to_f32(0.1)
-        v2 = load_f32(p0, i0, 0)
-        v3 = v2 - v1
-        store_f32(p0, i0, v3, 0)
-
-
-# mul_sub_1: map kernel (f32[16], f32[16]) -> (f32[16])
+# mul_sub: map kernel (f32[16], f32[16]) -> (f32[16])
 #   mul -> f32[16]
 #   sub -> f32[16]
 def kernel(ptrs, dims, begin, end, scratch):
@@ -371,26 +376,7 @@ def kernel(ptrs, dims, begin, end, scratch):
         store_f32(p0, i0, v3, 0)
 
 
-# mul_sub_2: map kernel (f32[16, 3], f32[16, 3]) -> (f32[16, 3])
-#   mul -> f32[16, 3]
-#   sub -> f32[16, 3]
-def kernel(ptrs, dims, begin, end, scratch):
-    p0 = address(ptrs, 0)
-    p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
-    s0 = dim(dims, 1)
-    s1 = dim(dims, 2)
-    low = begin * s0
-    high = min(end * s0, s1)
-    for i0 in range(low, high):
-        v0 = load_f32(p1, i0, 1)
-        v1 = v0 * to_f32(0.1)
-        v2 = load_f32(p0, i0, 0)
-        v3 = v2 - v1
-        store_f32(p0, i0, v3, 0)
-
-
-# mul_sub_3: map kernel (f32[3], f32[3]) -> (f32[3])
+# mul_sub_1: map kernel (f32[3], f32[3]) -> (f32[3])
 #   mul -> f32[3]
 #   sub -> f32[3]
 def kernel(ptrs, dims, begin, end, scratch):
