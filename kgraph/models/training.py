@@ -95,9 +95,10 @@ class TrainingMethods(StepMethods):
         """Loss and metrics of one batch; see `kgraph.trainer.Trainer.test_on_batch`."""
         return self._require_trainer("test_on_batch").test_on_batch(*args, **kwargs)
 
-    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+    def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch; see `kgraph.trainer.Trainer.predict_on_batch`."""
-        return self._require_predictor().predict_on_batch(*args, **kwargs)
+        # For one row every call counts: a small model takes a microsecond or two in all.
+        return (self.trainer or self._require_predictor()).predict_on_batch(x)
 
     def reset_metrics(self) -> None:
         """Set all metrics to their start."""

@@ -139,7 +139,7 @@ class CpuExecutable(Executable):
         Raises:
             DataError: a row number outside its table; names the layer.
         """
-        if self._run.run(1) != 1:
+        if self._run.once() != 1:
             self._fail(0, 1)
 
     def run_steps(

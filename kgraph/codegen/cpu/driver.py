@@ -27,9 +27,11 @@ from kgraph.codegen.cpu.cache import Recipe
 from kgraph.codegen.cpu.objects import NativeModule, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.pool import (
     KERNEL,
+    Scratch,
     ThreadPool,
     Words,
     caller_scratch,
+    pool_changes,
     shared_pool,
     write_flush_denormals,
     write_pool,
@@ -488,6 +490,10 @@ class Run:
         )
         self._header = (ctypes.c_int64 * len(HEADER))()
         self._address = ctypes.addressof(self._header)
+        self._scratch: Scratch | None = None
+        # For what `once` has set the header: a thread, a state of the pool, a clock.
+        self._caller = self._changes = -1
+        self._timed: Words | None = None
         self._set(
             entries=schedule.entries.ctypes.data,
             batch=batch,
@@ -512,21 +518,42 @@ class Run:
         steps run; signal handlers run in between. Raises ValueError when the index is too short or not contiguous.
         """
         schedule = self.schedule
-        address = 0 if index is None else self._checked(index, first, steps)
+        self._prepare(first, 0 if index is None else self._checked(index, first, steps))
+        self._caller = -1
         schedule.fault[0] = 0
-        pool = self.driver.pool(schedule.scratch)
-        self._set(
-            first=first,
-            index=address,
-            pool=0 if pool is None else pool.address,
-            scratch=caller_scratch(schedule.scratch),
-            timings=0 if schedule.timings is None else schedule.timings.ctypes.data,
-        )
         _running.add(schedule)
         try:
             return self._slices(steps)
         finally:
             _running.discard(schedule)
+
+    def once(self) -> int:
+        """What `run()` does, with no more Python than one step bears: for a single row it is most of the time."""
+        schedule = self.schedule
+        caller = threading.get_ident()
+        if caller != self._caller or self._changes != pool_changes() or self._timed is not schedule.timings:
+            self._prepare(0, 0)
+            self._set(begin=0, steps=1)
+            self._caller, self._changes, self._timed = caller, pool_changes(), schedule.timings
+        schedule.fault[0] = 0
+        _running.add(schedule)
+        try:
+            return int(self.driver.run_native(self._address))
+        finally:
+            _running.discard(schedule)
+
+    def _prepare(self, first: int, index: int) -> None:
+        """Set what depends on the calling thread and on who asks."""
+        schedule = self.schedule
+        pool = self.driver.pool(schedule.scratch)
+        self._scratch = caller_scratch(schedule.scratch)
+        self._set(
+            first=first,
+            index=index,
+            pool=0 if pool is None else pool.address,
+            scratch=self._scratch.address,
+            timings=0 if schedule.timings is None else schedule.timings.ctypes.data,
+        )
 
     def _checked(self, index: Words, first: int, steps: int) -> int:
         if index.dtype != np.int64 or index.ndim != 1 or not index.flags.c_contiguous:

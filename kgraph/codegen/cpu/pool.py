@@ -25,7 +25,16 @@ from kgraph.codegen.cpu.tiles import Code, Module, Operand
 from kgraph.config import settings
 from kgraph.errors import InvalidArgumentError
 
-__all__ = ["ThreadPool", "caller_scratch", "get_num_threads", "set_num_threads", "shared_pool", "write_pool"]
+__all__ = [
+    "Scratch",
+    "ThreadPool",
+    "caller_scratch",
+    "get_num_threads",
+    "pool_changes",
+    "set_num_threads",
+    "shared_pool",
+    "write_pool",
+]
 
 Words = npt.NDArray[np.int64]
 
@@ -311,7 +320,7 @@ def _write_shutdown(module: Module) -> None:
 # Python part
 
 
-class _Scratch:
+class Scratch:
     """A 64-byte aligned buffer that grows; buffers it outgrew are kept, as a running kernel may still hold one."""
 
     def __init__(self) -> None:
@@ -330,15 +339,16 @@ class _Scratch:
 
 class _CallerScratch(threading.local):
     def __init__(self) -> None:
-        self.area = _Scratch()
+        self.area = Scratch()
 
 
 _caller = _CallerScratch()
 
 
-def caller_scratch(size: int) -> int:
-    """Address of at least `size` bytes of scratch of the calling Python thread, valid while the thread lives."""
-    return _caller.area.reserve(size)
+def caller_scratch(size: int) -> Scratch:
+    """At least `size` bytes of scratch of the calling Python thread; the address is valid while this object is held."""
+    _caller.area.reserve(size)
+    return _caller.area
 
 
 class ThreadPool:
@@ -347,7 +357,7 @@ class ThreadPool:
     def __init__(self, worker: int, shutdown: int, threads: int) -> None:
         _check_threads(threads)
         self.threads = threads
-        self._scratch = [_Scratch() for _ in range(threads - 1)]
+        self._scratch = [Scratch() for _ in range(threads - 1)]
         self._lock = threading.Lock()
         self._reserved = 0
         self._state = _aligned_words(STATE_WORDS)
@@ -392,6 +402,7 @@ class _Shared:
         self.lock = threading.Lock()
         self.pool: ThreadPool | None = None
         self.threads: int | None = None
+        self.changes = 0  # counts pools that came or went: what a run knows of the pool holds until then
         self.retired: list[ThreadPool] = []  # a program may still run with one: its state must stay
 
     def forget(self) -> None:
@@ -400,6 +411,7 @@ class _Shared:
         if self.pool is not None:
             self.retired.append(self.pool)
         self.pool = None
+        self.changes += 1
 
 
 _shared = _Shared()
@@ -428,6 +440,12 @@ def set_num_threads(threads: int) -> None:
             _shared.retired.append(old)
             old.close()
         _shared.threads = threads
+        _shared.changes += 1
+
+
+def pool_changes() -> int:
+    """A number that is another one whenever `shared_pool` would give another pool."""
+    return _shared.changes
 
 
 def shared_pool(worker: int, shutdown: int, scratch: int) -> ThreadPool | None:
@@ -440,6 +458,7 @@ def shared_pool(worker: int, shutdown: int, scratch: int) -> ThreadPool | None:
         with _shared.lock:
             if _shared.pool is None or _shared.pool.threads != threads:
                 _shared.pool = ThreadPool(worker, shutdown, threads)
+                _shared.changes += 1
             pool = _shared.pool
     pool.reserve(scratch)
     return pool
@@ -453,6 +472,7 @@ def _at_exit() -> None:
             _shared.retired.append(pool)
             pool.close()
         _shared.threads = 1
+        _shared.changes += 1
 
 
 atexit.register(_at_exit)

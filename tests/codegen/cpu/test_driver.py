@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from kgraph.codegen.cpu import pool as pools
-from kgraph.codegen.cpu.driver import FAULT_ROW, Driver, ScheduleBuilder, Sink, Source, driver_text, load_driver
+from kgraph.codegen.cpu.driver import FAULT_ROW, Driver, Run, ScheduleBuilder, Sink, Source, driver_text, load_driver
 from kgraph.codegen.cpu.objects import NativeModule, emit_object, load_object
 
 Array = np.ndarray[Any, Any]
@@ -338,7 +338,40 @@ def test_scratch_of_each_thread_is_its_own(driver: Driver, kernels: NativeModule
         builder.call(kernels.address("test_scratch"), ptrs.ctypes.data, 0, 3000, parallel=True)
         driver.run(builder.finish(scratch=size), steps=20)
         assert (y == np.arange(3000)).all()
-    assert pools.caller_scratch(1) % 64 == 0
+    assert pools.caller_scratch(1).address % 64 == 0
+
+
+def test_once_follows_the_pool_the_thread_and_the_clock(driver: Driver, kernels: NativeModule) -> None:
+    """What `once` prepared holds until threads, the calling thread or the clock change."""
+    y = np.zeros(64, np.int64)
+    ptrs = table(y)
+    builder = ScheduleBuilder()
+    builder.call(kernels.address("test_scratch"), ptrs.ctypes.data, 0, 64, parallel=True)
+    schedule = builder.finish(scratch=4096)
+    run = Run(driver, schedule)
+
+    def check() -> None:
+        y[:] = -1
+        assert run.once() == 1
+        assert (y == np.arange(64)).all()
+
+    for threads in (1, 3, 2):
+        pools.set_num_threads(threads)
+        check()
+        check()
+        other = threading.Thread(target=check)
+        other.start()
+        other.join()
+        assert (y == np.arange(64)).all()
+    assert run.run(3) == 3
+    check()
+    for _ in range(2):  # a second clock has an array of its own
+        schedule.timings = None
+        timings = schedule.time_entries()
+        check()
+        assert timings[0, 1] == 1
+    schedule.stop[0] = 1
+    assert run.once() == 0
 
 
 def test_programs_at_once(driver: Driver, kernels: NativeModule) -> None:
