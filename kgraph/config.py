@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 from kgraph.errors import InvalidArgumentError
 
-__all__ = ["Convolution", "SettingError", "Settings", "settings"]
+__all__ = ["Convolution", "Guard", "SettingError", "Settings", "settings"]
 
 Convolution = Literal["auto", "direct", "winograd"]
+Guard = Literal["", "zones", "pages"]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -37,6 +38,7 @@ _VARIABLES = (
     "KGRAPH_TRACEBACK",
     "KGRAPH_NUM_THREADS",
     "KGRAPH_CONV",
+    "KGRAPH_GUARD",
     "XDG_CACHE_HOME",
     "LOCALAPPDATA",
     "HOME",
@@ -79,6 +81,8 @@ class Settings:
         num_threads: `KGRAPH_NUM_THREADS`: threads of the native driver.  Default: the CPUs this process may use.
         convolution: `KGRAPH_CONV`: `"direct"` and `"winograd"` force the algorithm of 3 x 3 convolutions at stride 1,
             `"auto"` takes the faster.
+        guard: `KGRAPH_GUARD`: `"zones"` runs programs kernel by kernel in memory with red zones, and stops at the first
+            write outside a buffer; `"pages"` puts pages that may not be accessed there.  `""`: neither.
     """
 
     dump: str | None
@@ -90,6 +94,7 @@ class Settings:
     traceback: Literal["short", "full"]
     num_threads: int
     convolution: Convolution
+    guard: Guard
 
 
 def settings() -> Settings:
@@ -115,6 +120,7 @@ def _parse(raw: tuple[str, ...]) -> Settings:
         traceback=_traceback(value["KGRAPH_TRACEBACK"]),
         num_threads=_num_threads(value["KGRAPH_NUM_THREADS"]),
         convolution=_convolution(value["KGRAPH_CONV"]),
+        guard=_guard(value["KGRAPH_GUARD"]),
     )
 
 
@@ -182,6 +188,16 @@ def _convolution(text: str) -> Convolution:
     if text.lower() == "winograd":
         return "winograd"
     raise SettingError("KGRAPH_CONV", text, "auto, direct or winograd")
+
+
+def _guard(text: str) -> Guard:
+    if text.lower() in _FALSE or not text:
+        return ""
+    if text.lower() in _TRUE or text.lower() == "zones":
+        return "zones"
+    if text.lower() == "pages":
+        return "pages"
+    raise SettingError("KGRAPH_GUARD", text, "1 or zones; pages; 0")
 
 
 def _usable_cpus() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kgraph.codegen.dump import Dump
-from kgraph.config import Convolution, settings
+from kgraph.config import Convolution, Guard, settings
 
 __all__ = ["CompileOptions"]
 
@@ -25,6 +25,7 @@ class CompileOptions:
         convolution: how 3 x 3 convolutions at stride 1 are computed (`KGRAPH_CONV`): `"direct"` sums, `"winograd"`
             takes Winograd's F(2 x 2, 3 x 3) wherever it can, `"auto"` where it is faster.  Winograd rounds otherwise,
             and may make NaN of infinity (`kgraph.codegen.cpu.winograd`).
+        guard: run kernel by kernel in memory with red zones (`KGRAPH_GUARD`): `"zones"`, `"pages"`, or `""`.
         dump: where stages and kernels are written (`KGRAPH_DUMP`).
         optimize: run the optimising passes; off only to find a fault in them.
     """
@@ -33,6 +34,7 @@ class CompileOptions:
     verify: bool | None = None
     num_threads: int | None = None
     convolution: Convolution | None = None
+    guard: Guard | None = None
     dump: Dump | None = None
     optimize: bool = True
 
@@ -50,5 +52,6 @@ class CompileOptions:
             verify=env.verify if self.verify is None else self.verify,
             num_threads=env.num_threads if self.num_threads is None else self.num_threads,
             convolution=env.convolution if self.convolution is None else self.convolution,
+            guard=env.guard if self.guard is None else self.guard,
             dump=Dump(env.dump, label) if self.dump is None else self.dump,
         )

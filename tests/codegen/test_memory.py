@@ -41,7 +41,7 @@ def test_results_take_over_only_what_dies(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINING)
 def test_arena_is_close_to_what_is_alive(name: str) -> None:
     arena = check_plan(schedule_of(name), {**DIMS, "B": 256})
-    assert arena.bytes <= 1.2 * arena.bound
+    assert arena.bytes <= 1.1 * arena.bound
 
 
 # -- placing ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from kgraph.config import SettingError, settings
 from kgraph.errors import KGraphError
 
-NAMES = ("DUMP", "VERIFY", "CACHE", "EXPLAIN", "TIMINGS", "CHECK_NAN", "TRACEBACK", "NUM_THREADS", "CONV")
+NAMES = ("DUMP", "VERIFY", "CACHE", "EXPLAIN", "TIMINGS", "CHECK_NAN", "TRACEBACK", "NUM_THREADS", "CONV", "GUARD")
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,7 @@ def test_defaults(monkeypatch, tmp_path):
     assert now.traceback == "short"
     assert now.num_threads >= 1
     assert now.convolution == "auto"
+    assert now.guard == ""
 
 
 def test_home_is_used_without_an_xdg_directory(monkeypatch, tmp_path):
@@ -41,6 +42,12 @@ def test_home_is_used_without_an_xdg_directory(monkeypatch, tmp_path):
 def test_flags(monkeypatch, text, expected):
     monkeypatch.setenv("KGRAPH_VERIFY", text)
     assert settings().verify is expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", "zones"), ("Zones", "zones"), ("pages", "pages"), ("off", "")])
+def test_guard(monkeypatch, text, expected):
+    monkeypatch.setenv("KGRAPH_GUARD", text)
+    assert settings().guard == expected
 
 
 def test_values_and_rereading(monkeypatch, tmp_path):
@@ -68,6 +75,7 @@ def test_values_and_rereading(monkeypatch, tmp_path):
         ("CACHE", __file__, "a directory"),
         ("DUMP", __file__, "a directory"),
         ("TRACEBACK", "long", "short or full"),
+        ("GUARD", "walls", "1 or zones; pages; 0"),
         ("CONV", "fft", "auto, direct or winograd"),
         ("NUM_THREADS", "0", "1 or more"),
         ("NUM_THREADS", "-1", "1 or more"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kgraph.codegen.costs import KernelCost, kernel_costs
-from kgraph.codegen.cpu.driver import FAULT_ROW, Loop, Run, ScheduleBuilder, Sink, Slot, Source
+from kgraph.codegen.cpu.driver import FAULT_ROW, Loop, Run, Schedule, ScheduleBuilder, Sink, Slot, Source
 from kgraph.codegen.cpu.kernel import EmittedKernel
 from kgraph.codegen.cpu.pool import get_num_threads
 from kgraph.codegen.cpu.writer import FAULT_WRONG_ROW, CeilDiv, FaultBuffer, FaultSite, Quantity, quantity
@@ -49,9 +49,7 @@ class CpuExecutable(Executable):
         self.params = dict(params)
         graph = program.scheduled
         self._sizes: dict[DimLike, int] = {}
-        self._inputs = {
-            value.name: _typed(_aligned(self._bytes(value)), value, self.dims) for value in program.graph.inputs
-        }
+        self._inputs: dict[str, Array] = {}
         self._constants: list[Array] = []
         self._bases: dict[Buffer, int] = {}
         self.arena = self._place()
@@ -78,6 +76,8 @@ class CpuExecutable(Executable):
     def _place(self) -> Arena:
         """Allocate the arena: planned buffers, then the kernels' temporaries, which live for one kernel each."""
         plan = self.program.plan
+        for value in self.graph.inputs:
+            self._inputs[value.name] = _typed(_aligned(self._bytes(value)), value, self.dims)
         spans = [(self.size(buffer.bytes), buffer.first, buffer.last) for buffer in plan.buffers]
         self._temporary_at: dict[tuple[Node, int], int] = {}
         for node, kernel in self.program.kernels.items():
@@ -157,7 +157,7 @@ class CpuExecutable(Executable):
         if run is None:
             if len(self._loops) > 16:
                 self._loops.clear()
-            run = self._loops[key] = self._prepare(sources, sinks or (), first)
+            run = self._loops[key] = self._prepare(sources, sinks or (), first, self._table.schedule)
         done = run.run(steps, first=first, index=index)
         if done != steps:
             self._fail(done, steps)
@@ -177,7 +177,7 @@ class CpuExecutable(Executable):
         if code:
             raise InternalError(f"the run ended after {done} of {steps} steps", got=f"fault {code}")
 
-    def _prepare(self, sources: Mapping[str, Array], sinks: Sequence[Array], first: int) -> Run:
+    def _prepare(self, sources: Mapping[str, Array], sinks: Sequence[Array], first: int, schedule: Schedule) -> Run:
         gathered = []
         for name, array in sources.items():
             staging = self._inputs[name]
@@ -188,7 +188,7 @@ class CpuExecutable(Executable):
         for result, array in zip(self._outputs, sinks, strict=False):
             start = array.ctypes.data + first * array.strides[0]
             kept.append(Sink(result.ctypes.data, start, result.nbytes))
-        return Run(self.program.driver, self._table.schedule, batch=self.batch, sources=gathered, sinks=kept)
+        return Run(self.program.driver, schedule, batch=self.batch, sources=gathered, sinks=kept)
 
     # -- measuring ----------------------------------------------------------------------------------------------------
     def time_kernels(self) -> KernelClock:

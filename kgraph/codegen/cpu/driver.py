@@ -456,6 +456,10 @@ class Driver:
         """The process's thread pool (None for one thread), with `scratch` bytes for each worker."""
         return shared_pool(self._worker, self._shutdown, scratch)
 
+    def new_pool(self, threads: int) -> ThreadPool:
+        """A pool beside that of the process, for the caller to close."""
+        return ThreadPool(self._worker, self._shutdown, threads)
+
     def run(
         self,
         schedule: Schedule,
@@ -484,6 +488,8 @@ class Run:
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.driver, self.schedule, self.batch = driver, schedule, batch
+        self.workers: tuple[int, int] | None = None
+        """Addresses of the pool and the scratch of the calling thread to run with; None: those of the process."""
         self._tables = (
             np.array([(s.array, s.size, s.staging, s.rows) for s in sources], np.int64),
             np.array([(s.result, s.array, s.size) for s in sinks], np.int64),
@@ -545,15 +551,19 @@ class Run:
     def _prepare(self, first: int, index: int) -> None:
         """Set what depends on the calling thread and on who asks."""
         schedule = self.schedule
-        pool = self.driver.pool(schedule.scratch)
-        self._scratch = caller_scratch(schedule.scratch)
+        pool, scratch = self.workers or self._workers()
         self._set(
             first=first,
             index=index,
-            pool=0 if pool is None else pool.address,
-            scratch=self._scratch.address,
+            pool=pool,
+            scratch=scratch,
             timings=0 if schedule.timings is None else schedule.timings.ctypes.data,
         )
+
+    def _workers(self) -> tuple[int, int]:
+        pool = self.driver.pool(self.schedule.scratch)
+        self._scratch = caller_scratch(self.schedule.scratch)
+        return 0 if pool is None else pool.address, self._scratch.address
 
     def _checked(self, index: Words, first: int, steps: int) -> int:
         if index.dtype != np.int64 or index.ndim != 1 or not index.flags.c_contiguous:

@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -383,6 +384,10 @@ class ThreadPool:
             for i, area in enumerate(self._scratch):
                 self._state[SCRATCH + i] = area.reserve(size)
             self._reserved = max(self._reserved, size)
+
+    def use_scratch(self, addresses: Sequence[int]) -> None:
+        """Give each worker the scratch at an address, until `reserve` is called; only while no region runs."""
+        self._state[SCRATCH : SCRATCH + len(addresses)] = addresses
 
     def close(self, timeout: float = 1.0) -> None:
         """Send the workers home; `timeout` in seconds. Regions that run or come later are finished by their callers."""

@@ -130,7 +130,11 @@ class CpuProgram(Program):
 
     def make_executable(self, dims: Mapping[str, int], params: Mapping[str, Array]) -> Executable:
         """Place buffers and write the driver's table."""
-        return CpuExecutable(self, dims, params)
+        if not self.options.guard:
+            return CpuExecutable(self, dims, params)
+        from kgraph.codegen.cpu.guarded import GuardedExecutable
+
+        return GuardedExecutable(self, dims, params, self.options.guard)
 
 
 def _float_types(graph: Graph) -> set[str]:
