@@ -149,7 +149,7 @@ def test_a_kernel_that_asks_for_too_little_scratch_is_named() -> None:
     arrays = s.arrays({"B": 300})
     (kernel,) = program.kernels.values()  # type: ignore[attr-defined]
     check_guarded(program, {"B": 300}, arrays)
-    kernel.scratch = 128 * 256 * 4 - 512  # a panel of 128 columns and 256 rows is packed
+    kernel.scratch = 64 * 256 * 4 - 512  # a panel of 64 columns and 256 rows is packed
     with pytest.raises(InternalError, match=r"(?s)wrote outside its buffers.*scratch of thread"):
         check_guarded(program, {"B": 300}, arrays)
 
