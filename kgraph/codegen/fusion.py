@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kgraph.codegen.normalise import ANCHORS, is_alias, is_inline
+from kgraph.codegen.normalise import is_alias, is_anchor, is_inline
 from kgraph.ir.dims import Shape, shape_text
 from kgraph.ir.graph import Graph, Node, Value
 from kgraph.ir.opdef import ELEMENTWISE
@@ -20,7 +20,7 @@ __all__ = ["FULL", "GATHERING", "KEPT", "Cluster", "Fusion", "leaves"]
 
 _REDUCTIONS = frozenset({"sum", "max", "min", "prod", "argmax", "argmin"})
 # Element generators: one result element from indices or random bits, no full-size operand.
-GATHERING = frozenset({"gather", "pad", "max_pool", "sum_pool"})
+GATHERING = frozenset({"gather", "pad", "max_pool", "sum_pool", "max_pool_grad"})
 _EPILOGUE = frozenset({"gemm", "conv"})
 _ANCHOR_FAMILY = {
     "matmul": "gemm",
@@ -85,7 +85,7 @@ class Fusion:
         for node in self.graph.nodes:
             if is_inline(node) or is_alias(node) or node.op.name == "constant":
                 continue
-            if node.op.name in ANCHORS:
+            if is_anchor(node):
                 self._open(node, _ANCHOR_FAMILY[node.op.name], node.results[0].shape)
             elif node.op.name in _REDUCTIONS:
                 self._place_reduction(node)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from kgraph.errors import InternalError
-from kgraph.ir.dims import Dim, DimLike, Shape
+from kgraph.ir.dims import Dim, DimLike, Shape, shape_volume
 from kgraph.ir.graph import Graph, Node, Value
 from kgraph.ir.opdef import ELEMENTWISE
 
@@ -369,13 +369,58 @@ def _window(combine: str, empty: float) -> Rule:
     return rule
 
 
+def _own_window(t: Tracer, position: Affine, count: DimLike, size: int, stride: int) -> tuple[Affine, Affine, Expr]:
+    """Where a padded position lies among windows that do not overlap, along one axis.
+
+    Returns:
+        The window's number (a valid one in any case), the place in the window, and whether there is such a window.
+    """
+    window = Affine(0, {t.make("quotient", (t.index_value(position),), (stride,)): 1}) if stride > 1 else position
+    place = position + window * -stride
+    window, inside = _guarded(t, window, count, 0)
+    if size < stride:
+        reached = t.make("in_range", (), (place, size), "bool")
+        inside = t.make("logical_and", (inside, reached), (), "bool")
+    return window, place, inside
+
+
+def _max_pool_grad(t: Tracer, node: Node, which: int, index: Index) -> Expr:
+    """Of windows that do not overlap: an element takes its window's gradient if it is the first of the greatest."""
+    x, y, dy = node.operands
+    (height, width), (down, right) = node.attrs["window"], node.attrs["strides"]
+    (top, _), (left, _) = node.attrs["padding"]
+    batch, h, w, channel = index
+    row, i, row_fits = _own_window(t, h + top, y.shape[1], height, down)
+    column, j, column_fits = _own_window(t, w + left, y.shape[2], width, right)
+    best = t.element(y, (batch, row, column, channel))
+    grad = t.element(dy, (batch, row, column, channel))
+    own = t.index_value(i * width + j)
+    hit = t.make("eq", (t.element(x, index), best), (), "bool")
+    for fits in (row_fits, column_fits):
+        hit = t.make("logical_and", (fits, hit), (), "bool")
+    padded = any(amount for pair in node.attrs["padding"] for amount in pair)
+    for number in range(height * width - 1):
+        a, b = row * down + (number // width - top), column * right + (number % width - left)
+        earlier = t.make("gt", (own, t.literal(number, "i64")), (), "bool")
+        if padded:
+            a, a_in = _guarded(t, a, x.shape[1], 0)
+            b, b_in = _guarded(t, b, x.shape[2], 0)
+            for fits in (a_in, b_in):
+                earlier = t.make("logical_and", (earlier, fits), (), "bool")
+        same = t.make("eq", (t.element(x, (batch, a, b, channel)), best), (), "bool")
+        taken = t.make("logical_and", (earlier, same), (), "bool")
+        hit = t.make("logical_and", (hit, t.make("logical_not", (taken,), (), "bool")), (), "bool")
+    return t.make("select", (hit, grad, t.literal(0.0, x.dtype)), (), x.dtype)
+
+
 def _random_uniform(t: Tracer, node: Node, which: int, index: Index) -> Expr:
     seed, step = (t.element(v, ()) for v in node.operands)
     counter = Affine()
     for stride, position in zip(contiguous(node.results[0].shape), index, strict=True):
         counter = counter + position * stride
     stream = t.make("size", (), (node.attrs["stream"],))
-    return t.make("philox_uniform", (seed, stream, t.index_value(counter), step), (), "f32")
+    volume = shape_volume(node.results[0].shape)
+    return t.make("philox_uniform", (seed, stream, t.index_value(counter), step), (volume,), "f32")
 
 
 _RULES: dict[str, Rule] = {
@@ -392,5 +437,6 @@ _RULES: dict[str, Rule] = {
     "pad": _pad,
     "max_pool": _window("maximum", float("-inf")),
     "sum_pool": _window("add", 0.0),
+    "max_pool_grad": _max_pool_grad,
     "random_uniform": _random_uniform,
 }

@@ -7,6 +7,7 @@ output and update is a value of its own.  All rewrites keep the meaning; the res
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from kgraph.ir.builder import Builder
@@ -17,14 +18,30 @@ from kgraph.ir.passes.base import PassContext
 from kgraph.ir.passes.cleanup import CommonSubexpressions
 from kgraph.ir.types import is_float
 
-__all__ = ["ANCHORS", "INLINE", "is_alias", "is_inline", "normalise"]
+__all__ = ["ANCHORS", "INLINE", "is_alias", "is_anchor", "is_inline", "normalise"]
 
 # Computed inside whichever kernel reads them: they only move or make up indices.
 INLINE = frozenset({"broadcast_to", "transpose", "slice", "reverse", "split", "iota", "dim_size", "one_hot"})
-# Kernels of their own, around which elementwise work is gathered.
+# Kernels of their own, around which elementwise work is gathered (but see `is_anchor`).
 ANCHORS = frozenset(
     "matmul conv2d conv2d_kernel_grad max_pool_grad scatter_add scatter_rows cumsum argsort concat scan".split()
 )
+
+_PLACES_AGAIN = 9
+"""Places of a window up to which each of its elements may compare itself with all others."""
+
+
+def is_anchor(node: Node) -> bool:
+    """Whether the node has a kernel of its own.
+
+    The gradient of small windows that lie apart has none: each element belongs to one window at most, so it can be
+    computed element by element in whichever kernel goes on with it, if looking at the whole window again costs little.
+    """
+    if node.op.name == "max_pool_grad":
+        window, strides = node.attrs["window"], node.attrs["strides"]
+        apart = all(size <= stride for size, stride in zip(window, strides, strict=True))
+        return not apart or math.prod(window) > _PLACES_AGAIN
+    return node.op.name in ANCHORS
 
 
 def _without_ones(shape: Shape) -> Shape:
@@ -87,7 +104,7 @@ def _apply_rule(b: Builder, graph: Graph, node: Node) -> bool:
 
 def _materialise_operands(b: Builder, node: Node, in_loop: bool) -> bool:
     """Copy operands that must lie in memory but are views (in loops also slices, where rows must be whole)."""
-    if node.op.name not in ANCHORS and not is_alias(node):
+    if not is_anchor(node) and not is_alias(node):
         return False
     row_major = in_loop and (is_alias(node) or node.op.name in _ROW_MAJOR)
     for position, value in enumerate(node.operands):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgraph.codegen.fusion import GATHERING, KEPT, Cluster, Fusion, leaves
-from kgraph.codegen.normalise import ANCHORS, is_alias, is_inline, normalise
+from kgraph.codegen.normalise import is_alias, is_anchor, is_inline, normalise
 from kgraph.ir.builder import make_node
 from kgraph.ir.dims import DimLike
 from kgraph.ir.graph import Graph, Location, Node, Value, clone_graph, clone_node
@@ -137,9 +137,7 @@ class _Emission:
                     crossing[leaf] = None
         for value in self.graph.required():
             crossing.setdefault(value)
-        anchored = {
-            value for node in self.graph.nodes if node.op.name in ANCHORS or is_alias(node) for value in node.operands
-        }
+        anchored = {value for node in self.graph.nodes if is_anchor(node) or is_alias(node) for value in node.operands}
         anchored.update(self.graph.required())
         anchored.update(
             leaf
@@ -220,7 +218,7 @@ class _Emission:
                 if not self._computed_inside(current, cluster):
                     mapping[current] = region.add_input("", current.type)
                     operands.append(current)
-                    direct = any(current in node.operands for node in cluster.nodes if node.op.name in ANCHORS)
+                    direct = any(current in node.operands for node in cluster.nodes if is_anchor(node))
                     memory = f"a {cluster.family} kernel takes its operands from memory, block by block"
                     self._request(current, cluster, memory if direct else "")
                     todo.pop()

@@ -144,11 +144,12 @@ def attention(s: Sheet) -> None:
 
 @model
 def conv_train(s: Sheet) -> None:
-    """Padding, strides, dilation, groups, both kinds of pooling, all gradients."""
+    """Padding, strides, dilation, groups, pooling by windows apart and overlapping, all gradients."""
     b = s.b
     x, ids = s.input("f32[B, 8, 8, 2]"), s.input("i32[B]", integers(0, 3))
     h = b.relu(b.add(b.conv2d(x, s.param("f32[3, 3, 2, 4]"), padding=((1, 1), (1, 1))), s.param("f32[4]")))
     h = b.max_pool(h, window=(2, 2), strides=(2, 2))
+    h = b.max_pool(h, window=(2, 1), strides=(1, 1), padding=((1, 0), (0, 0)))
     h = b.tanh(b.conv2d(h, s.param("f32[2, 2, 2, 4]"), groups=2, padding=((0, 1), (1, 0))))
     h = b.conv2d(h, s.param("f32[2, 2, 4, 3]"), dilation=(2, 1), strides=(1, 2))
     h = b.sum_pool(h, window=(2, 1), strides=(1, 1), padding=((1, 0), (0, 0)))

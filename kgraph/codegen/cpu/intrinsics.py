@@ -213,6 +213,22 @@ def _define_bytes() -> None:
     _register("memcpy", memcpy)
 
 
+def _define_local() -> None:
+    def local_f32(typingctx: Any, count: Any) -> Any:
+        if not isinstance(count, types.IntegerLiteral):
+            raise errors.TypingError("local_f32 needs the number of elements as an integer literal")
+        kind = ir.ArrayType(_LLVM["f32"], int(count.literal_value))
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = cgutils.alloca_once(builder, kind)
+            place.align = 64
+            return builder.ptrtoint(place, _I64)
+
+        return types.int64(count), generate
+
+    _register("local_f32", local_f32)
+
+
 def _define_call_symbol() -> None:
     def call_symbol(typingctx: Any, symbol: Any, *arguments: Any) -> Any:
         if not isinstance(symbol, types.StringLiteral):
@@ -422,6 +438,7 @@ for _name in sorted({name for name, _ in mathlib.FUNCTIONS}):
 _define_table("address")
 _define_table("dim")
 _define_bytes()
+_define_local()
 _define_call_symbol()
 _define_select()
 _define_extremum("maximum", "maximum", ">")

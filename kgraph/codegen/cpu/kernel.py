@@ -147,6 +147,7 @@ class KernelContext:
         if any(phase.number for phase in phases):
             head.append("    phase = dim(dims, 0)")
         head += [f"    s{k} = dim(dims, {k + 1})" for k in range(len(w.sizes))]
+        head += [f"    {line}" for line in w.draws.head]
         return EmittedKernel(
             name=self.node.attrs["name"],
             source="\n".join(head + w.lines) + "\n",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kgraph.codegen.cpu.elementwise import Store, task_bounds, write_stores
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
-from kgraph.codegen.cpu.writer import FaultSite
-from kgraph.codegen.loops import BufferRef, loop_index
+from kgraph.codegen.cpu.writer import SCOPES, FaultSite
+from kgraph.codegen.loops import loop_index
 from kgraph.ir.dims import DimLike, shape_volume
+from kgraph.ir.graph import Node
 from kgraph.ir.types import itemsize
 
 __all__ = ["emit_concat", "emit_cumsum", "emit_pool_grad", "emit_scatter"]
@@ -117,14 +118,21 @@ def emit_scatter(ctx: KernelContext) -> EmittedKernel:
     return ctx.finish([Phase(0, tasks)])
 
 
+_CHANNELS = 256
+"""Channels of a window that are looked at together: what they still wait for fits on the stack."""
+
+
 def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
-    """Gives each window's gradient to the first of its greatest elements."""
+    """Gives each window's gradient to the first of its greatest elements.
+
+    Windows come in order and within a window its places, so sums have one order. A copy of the window's maxima says
+    which channels still look for theirs; once found it is NaN, which nothing equals. So all places have one loop over
+    channels without a branch, and windows of all sizes one source.
+    """
     w, node, result = ctx.writer, ctx.region.outputs[0].producer, ctx.results[0]
     assert node is not None
     x, y, dy = node.operands
-    at_x, at_y, at_dy = ctx.operands[x], ctx.operands[y], ctx.operands[dy]
-    (kh, kw), (sh, sw) = node.attrs["window"], node.attrs["strides"]
-    (top, _), (left, _) = node.attrs["padding"]
+    at_y = ctx.operands[y]
     images, height, width, channels = (w.size(d) for d in x.shape)
     rows, columns = w.size(dy.shape[1]), w.size(dy.shape[2])
     dtype = x.dtype
@@ -132,48 +140,40 @@ def emit_pool_grad(ctx: KernelContext) -> EmittedKernel:
     step = w.size(chunk)
     w.line(f"low = begin * {step}")
     w.line(f"high = min(end * {step}, {images})")
-    image = f"{height} * {width} * {channels}"
-    w.line(
-        f"memset0(p{result.position} + low * {image} * {itemsize(dtype)}, (high - low) * {image} * {itemsize(dtype)})"
-    )
-    padded = any(p for pair in node.attrs["padding"] for p in pair)
-    places = [(i, j) for i in range(kh) for j in range(kw)]
+    image = f"{height} * {width} * {channels} * {itemsize(dtype)}"
+    w.line(f"memset0(p{result.position} + low * {image}, (high - low) * {image})")
+    w.line(f"sought = local_f32({_CHANNELS * itemsize(dtype) // 4})")
     with (
         w.block("for n in range(low, high):"),
         w.block(f"for r in range({rows}):"),
         w.block(f"for c in range({columns}):"),
+        w.block(f"for first in range(0, {channels}, {_CHANNELS}):"),
     ):
-        for q, (i, j) in enumerate(places):
-            w.line(f"h{q} = r * {sh} + {i - top}")
-            w.line(f"c{q} = c * {sw} + {j - left}")
-            if padded:
-                w.line(f"in{q} = h{q} >= 0 and h{q} < {height} and c{q} >= 0 and c{q} < {width}")
-            place = f"((n * {height} + h{q}) * {width} + c{q}) * {channels}"
-            w.line(f"at{q} = {f'select(in{q}, {place}, 0)' if padded else place}")
-        w.line(f"window = ((n * {rows} + r) * {columns} + c) * {channels}")
-        with w.block(f"for k in range({channels}):"):
-            _pool_grad_channel(ctx, (at_x, at_y, at_dy), len(places), padded)
+        w.line(f"count = min({_CHANNELS}, {channels} - first)")
+        w.line(f"window = ((n * {rows} + r) * {columns} + c) * {channels} + first")
+        with w.block("for k in range(count):"):
+            w.line(f"store_{dtype}(sought, k, {w.load(at_y.position, dtype, 'window + k')}, {SCOPES - 1})")
+        _pool_grad_places(ctx, node, height, width, channels)
     return ctx.finish([Phase(0, tasks)])
 
 
-def _pool_grad_channel(
-    ctx: KernelContext, buffers: tuple[BufferRef, BufferRef, BufferRef], places: int, padded: bool
-) -> None:
-    """One channel of one window, without branches (unless windows are padded), so that channels share a vector."""
-    at_x, at_y, at_dy = buffers
-    w, dtype, result = ctx.writer, at_x.dtype, ctx.results[0].position
-    for q in range(places):
-        item = w.load(at_x.position, dtype, f"at{q} + k")
-        w.line(f"x{q} = {f'select(in{q}, {item}, to_{dtype}(float_nan))' if padded else item}")
-    w.line(f"best = {w.load(at_y.position, dtype, 'window + k')}")
-    w.line(f"grad = {w.load(at_dy.position, dtype, 'window + k')}")
-    w.line("free = True")
-    for q in range(places):
-        w.line(f"hit = select(free, x{q} == best, False)")
-        w.line("free = select(hit, False, free)")
-        step = f"{w.load(result, dtype, f'at{q} + k')} + select(hit, grad, to_{dtype}(0.0))"
-        if padded:
-            with w.block(f"if in{q}:"):
-                w.store(result, dtype, f"at{q} + k", step)
-        else:
-            w.store(result, dtype, f"at{q} + k", step)
+def _pool_grad_places(ctx: KernelContext, node: Node, height: str, width: str, channels: str) -> None:
+    """The places of one window, those in the padding left out."""
+    w, result = ctx.writer, ctx.results[0].position
+    x, _, dy = (ctx.operands[value].position for value in node.operands)
+    dtype = node.operands[0].dtype
+    (kh, kw), (sh, sw) = node.attrs["window"], node.attrs["strides"]
+    (top, _), (left, _) = node.attrs["padding"]
+    down, right = w.size(sh), w.size(sw)
+    with w.block(
+        f"for h in range(max(r * {down} - {w.size(top)}, 0), min(r * {down} + {w.size(kh - top)}, {height})):"
+    ):
+        columns = f"range(max(c * {right} - {w.size(left)}, 0), min(c * {right} + {w.size(kw - left)}, {width}))"
+        with w.block(f"for q in {columns}:"):
+            w.line(f"at = ((n * {height} + h) * {width} + q) * {channels} + first")
+            with w.block("for k in range(count):"):
+                w.line(f"best = load_{dtype}(sought, k, {SCOPES - 1})")
+                w.line(f"hit = {w.load(x, dtype, 'at + k')} == best")
+                given = f"select(hit, {w.load(dy, dtype, 'window + k')}, to_{dtype}(0.0))"
+                w.store(result, dtype, "at + k", f"{w.load(result, dtype, 'at + k')} + {given}")
+                w.line(f"store_{dtype}(sought, k, select(hit, to_{dtype}(float_nan), best), {SCOPES - 1})")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from kgraph.codegen.cpu.draws import Draws
 from kgraph.codegen.loops import Affine, Expr
 from kgraph.errors import UnsupportedError
 from kgraph.ir.dims import Dim, DimLike
@@ -17,6 +18,7 @@ from kgraph.ir.types import is_float
 
 __all__ = [
     "FAULT_WRONG_ROW",
+    "SCOPES",
     "CeilDiv",
     "FaultBuffer",
     "FaultSite",
@@ -87,6 +89,7 @@ class Writer:
     _open: list[set[Expr]] = field(default_factory=lambda: [set()])
     _size_names: dict[object, str] = field(default_factory=dict)
     replaced: dict[Expr, str] = field(default_factory=dict)  # folds and reloaded values: how to write them
+    draws: Draws = field(default_factory=Draws)
 
     # -- lines --------------------------------------------------------------------------------------------------------
     def line(self, text: str) -> None:
@@ -156,7 +159,7 @@ class Writer:
         """Write the statement that computes `expr`, whose operands are ready."""
         if self.is_ready(expr):
             return
-        text = "" if expr.kind == "checked_row" else expression_text(expr, self)
+        text = self.draws.loads.get(expr) or ("" if expr.kind == "checked_row" else expression_text(expr, self))
         if expr not in self._names:
             self._names[expr] = f"v{len(self._names)}"
         if expr.kind == "checked_row":
@@ -210,16 +213,23 @@ class Writer:
         """
         todo = self.pending(roots)
         depth = {expr: _depth(expr, groups) for expr in todo}
+        inner = [expr for expr in todo if groups and depth[expr] == len(groups)]
+        draws = self.draws.consecutive(inner, groups[-1]) if inner else []
+        counters = {draw.args[2] for draw in draws}
+        counters -= {operand for expr in todo if expr not in draws for operand in expr.inputs()} | set(roots)
 
         def level(position: int) -> None:
             for expr in todo:
-                if depth[expr] == position:
+                if depth[expr] == position and expr not in counters:
                     self.compute(expr)
             if position == len(groups):
                 body()
                 return
             group = groups[position]
             low, high = bounds if bounds and position == 0 else ("", self.size(group.extent))
+            if draws and position == len(groups) - 1:
+                self.draws.write(self, draws, group, (low, high), lambda: level(position + 1))
+                return
             span = f"{low}, {high}" if low else high
             with self.block(f"for {group.variable} in range({span}):"):
                 level(position + 1)
@@ -229,6 +239,10 @@ class Writer:
     def load(self, position: int, dtype: str, address: str) -> str:
         """Text of a load."""
         return f"load_{dtype}(p{position}, {address}, {self.scopes[position] % SCOPES})"
+
+    def load_local(self, number: int, address: str) -> str:
+        """Text of a load from a block of random numbers."""
+        return f"load_f32(draw{number}, {address}, {SCOPES - 1 - number})"
 
     def store(self, position: int, dtype: str, address: str, value: str) -> None:
         """Write a store."""

@@ -349,6 +349,26 @@ def test_philox_is_the_reference_bit_for_bit(source):
         assert (out[count:] == -1).all()
 
 
+LOCAL = """
+def kernel(ptrs, dims, begin, end, scratch):
+    out = address(ptrs, 0)
+    first = local_f32(64)
+    second = local_f32(3)
+    philox_fill(first, 0, 64, 1, 3, 2)
+    for i in range(3):
+        store_f32(second, i, load_f32(first, i, 62), 63)
+    for i in range(begin, end):
+        store_f32(out, i, load_f32(first, i, 62) + load_f32(second, i % 3, 63), 0)
+"""
+
+
+def test_local_memory_is_of_its_own_and_outlives_loops():
+    out = np.empty(64, np.float32)
+    native(LOCAL, "intrinsics_local")([out], 0, 64, (0,))
+    numbers = philox_reference(1, 3, 2, 64, 0)
+    np.testing.assert_array_equal(out, numbers + numbers[np.arange(64) % 3])
+
+
 def test_philox_numbers_are_uniform():
     x = philox_reference(42, 1, 7, 100_000)
     assert x.dtype == np.float32
