@@ -1,33 +1,39 @@
 """Native code of a program: from this process, from the cache on disk, or from the compiler.
 
-Two threads share a cold start: this one takes kernels through Numba's front end (Python, so one at a time), another
-turns what is ready into machine code (LLVM, without the GIL), beginning with the tile library, which needs no front
-end.
+A cold start is shared: this thread takes kernels through Numba's front end (Python, so one at a time), `compilers`
+turn what is ready into machine code, beginning with the libraries, which need no front end.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import hashlib
+import itertools
+import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kgraph.codegen.cpu.cache import ObjectCache, Recipe
+from kgraph.codegen.cpu.cache import Emit, ObjectCache, Recipe
 from kgraph.codegen.cpu.driver import Driver, driver_recipe, load_driver
 from kgraph.codegen.cpu.kernel import EmittedKernel
-from kgraph.codegen.cpu.objects import host_cpu_key, load_objects
-from kgraph.codegen.cpu.tilelib import load_tiles, tiles_recipe
+from kgraph.codegen.cpu.objects import emit_object, host_cpu_key, load_objects
+from kgraph.codegen.cpu.tilelib import load_tiles, parts_called, tiles_recipe
 from kgraph.codegen.cpu.winograd import PREFIX, load_winograd, winograd_recipe
 from kgraph.config import settings
 from kgraph.ir.graph import Node
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
-__all__ = ["NativeCode", "build_native"]
+    from kgraph.codegen.cpu.compilers import Compilers
 
-EMISSION_VERSION = "3"
+__all__ = ["NativeBuild", "NativeCode", "build_native"]
+
+EMISSION_VERSION = "4"
 
 
 @dataclass(frozen=True)
@@ -39,34 +45,37 @@ class NativeCode:
     compiled: int
 
 
-def build_native(kernels: Mapping[Node, EmittedKernel], float_types: Iterable[str]) -> NativeCode:
+def build_native(kernels: Mapping[Node, EmittedKernel], found: NativeBuild) -> NativeCode:
     """Compile and load what is not there yet.
 
-    float_types: element types of the products and convolutions; each has its tile library.
     Raises KernelCompileError where a kernel cannot be compiled.
     """
-    dtypes = sorted({"f32", "f64"}.intersection(float_types))
-    with _lock, _Objects() as found:
-        winograd = any(f'"{PREFIX}' in kernel.source for kernel in kernels.values())
-        wanted = [driver_recipe(), *map(tiles_recipe, dtypes), *([winograd_recipe()] if winograd else [])]
+    with _lock:
+        called = {symbol for kernel in kernels.values() for symbol in _CALLED.findall(kernel.source)}
+        winograd = any(symbol.startswith(PREFIX) for symbol in called)
+        parts = parts_called(called | ({"kg_tile_f32"} if winograd else set()))
+        wanted = [driver_recipe(), *(tiles_recipe(*part) for part in parts), *([winograd_recipe()] if winograd else [])]
         libraries = [recipe for recipe in wanted if recipe.key not in _libraries]
-        for recipe in libraries:
-            found.request(recipe)
-        new = dict.fromkeys(kernel.source for kernel in kernels.values() if kernel.source not in _functions)
-        keys = {source: found.request_kernel(source) for source in new}
-        driver = load_driver(lambda recipe: found.take(recipe.key))
-        for dtype in dtypes:
-            load_tiles(lambda recipe: found.take(recipe.key), dtype)
+        sources = list(dict.fromkeys(kernel.source for kernel in kernels.values() if kernel.source not in _functions))
+        keys = found.request(libraries, sources)
+
+        def fetch(recipe: Recipe) -> bytes:
+            return found.take(recipe.key)
+
+        driver = load_driver(fetch)
+        for part in parts:
+            load_tiles(fetch, *part)
         if winograd:
-            load_winograd(lambda recipe: found.take(recipe.key))
+            load_winograd(fetch)
         _libraries.update(recipe.key for recipe in libraries)
-        modules = load_objects([found.take(key) for key in keys.values()])
-        for source, module in zip(keys, modules, strict=True):
+        modules = load_objects([found.take(key) for key in keys])
+        for source, module in zip(sources, modules, strict=True):
             _functions[source] = module.address(_symbol(source))
         functions = {node: _functions[kernel.source] for node, kernel in kernels.items()}
     return NativeCode(driver, functions, found.compiled)
 
 
+_CALLED = re.compile(r'"(kg_\w+)"')  # in the source of a kernel
 _lock = threading.RLock()
 _functions: dict[str, int] = {}
 _libraries: set[str] = set()  # keys of those that this process has loaded
@@ -76,47 +85,85 @@ def _symbol(source: str) -> str:
     return "kg_" + hashlib.sha256((EMISSION_VERSION + source).encode()).hexdigest()[:24]
 
 
-class _Objects:
-    """Objects on their way: requested first, so that they can be made beside one another, fetched later."""
+class NativeBuild:
+    """Objects on their way: requested first, so that they can be made beside one another, fetched later.
+
+    Entered before the kernels are known: where nothing is in the cache, what every program needs is begun at once.
+    """
 
     def __init__(self) -> None:
         self.cache = ObjectCache(settings().cache)
         self.host = host_cpu_key()
         self.compiled = 0
         self._ready: dict[str, bytes] = {}
-        self._making: dict[str, Future[bytes]] = {}
-        self._thread: ThreadPoolExecutor | None = None
+        self._making: dict[str, tuple[Future[bytes], Callable[[Emit], bytes]]] = {}
+        self._compilers: Compilers | None = None
 
-    def __enter__(self) -> _Objects:
+    def __enter__(self) -> NativeBuild:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread:
-            self._thread.shutdown(cancel_futures=True)  # after an error nobody asks for the rest
+        if self._compilers:
+            self._compilers.close()  # after an error nobody asks for the rest
 
-    def request(self, recipe: Recipe) -> None:
-        if not self._has(recipe.key):
-            self._making[recipe.key] = self._worker().submit(recipe.build)
+    def anticipate(self, products: bool) -> None:
+        """Begin a cold start: the driver, and the tile library if there will be `products` of f32."""
+        driver = driver_recipe()
+        if driver.key not in _libraries and not self._has(driver.key):
+            self._begin([driver, *([tiles_recipe()] if products else [])], _MANY)
 
-    def request_kernel(self, source: str) -> str:
-        """The key under which to take it."""
-        symbol = _symbol(source)
-        key = ObjectCache.key(EMISSION_VERSION + source, self.host)
-        if not self._has(key):
-            from kgraph.codegen.cpu.compile import emit_kernel, kernel_llvm
+    def request(self, libraries: Iterable[Recipe], sources: Iterable[str]) -> list[str]:
+        """Begin with what is missing, libraries first: they need no front end. Returns the kernels' keys."""
+        recipes = [recipe for recipe in libraries if not self._has(recipe.key)]
+        keys = {source: ObjectCache.key(EMISSION_VERSION + source, self.host) for source in sources}
+        missing = {source: key for source, key in keys.items() if not self._has(key)}
+        if recipes or missing:
+            self._begin(recipes, len(recipes) + len(missing))
+        if missing:
+            with paused_collection() as collect:
+                self._lower(missing, collect)
+        self._help()
+        return list(keys.values())
 
+    def _begin(self, recipes: Iterable[Recipe], objects: int) -> None:
+        if self._compilers is None:
+            from kgraph.codegen.cpu.compilers import Compilers
+
+            self._compilers = Compilers(compiler_processes(objects))
+        for recipe in recipes:
+            self._submit(recipe.key, recipe.build)
+
+    def _submit(self, key: str, make: Callable[[Emit], bytes]) -> None:
+        assert self._compilers
+        self._making[key] = self._compilers.submit(make), make
+
+    def _lower(self, sources: dict[str, str], collect: Callable[[], None]) -> None:
+        from kgraph.codegen.cpu.compile import emit_kernel, kernel_llvm
+
+        for source, key in sources.items():
+            symbol = _symbol(source)
             text = kernel_llvm(source, "kernel", symbol)
-            self._making[key] = self._worker().submit(emit_kernel, text, symbol)
-        return key
+            self._submit(key, functools.partial(emit_kernel, text, symbol))
+            collect()
+
+    def _help(self) -> None:
+        """Make what nobody has begun, from the end that the others come to last."""
+        for key, (future, make) in reversed(list(self._making.items())):
+            if future.cancel():
+                del self._making[key]
+                self._keep(key, make(emit_object))
 
     def take(self, key: str) -> bytes:
         """The object of a request; waits for it where it is being made."""
-        making = self._making.pop(key, None)
-        if making is not None:
-            data = self._ready[key] = making.result()
-            self.cache.put(key, data)
-            self.compiled += 1
+        if key in self._making:
+            future, _ = self._making.pop(key)
+            self._keep(key, future.result())
         return self._ready[key]
+
+    def _keep(self, key: str, data: bytes) -> None:
+        self._ready[key] = data
+        self.cache.put(key, data)
+        self.compiled += 1
 
     def _has(self, key: str) -> bool:
         if key in self._ready or key in self._making:
@@ -126,9 +173,34 @@ class _Objects:
             self._ready[key] = data
         return data is not None
 
-    def _worker(self) -> ThreadPoolExecutor:
-        if self._thread is None:
-            from concurrent.futures import ThreadPoolExecutor
 
-            self._thread = ThreadPoolExecutor(1, "kgraph compiler")
-        return self._thread
+def compiler_processes(objects: int) -> int:
+    """Processes to start for so many objects: one for each CPU that the front end leaves idle, none for a few."""
+    return settings().num_threads - 1 if objects >= _WORTH_A_PROCESS else 0
+
+
+_MANY = 100  # kernels of a program that is compiled for the first time
+_WORTH_A_PROCESS = 4  # a process is ready after some 40 ms, the time that two kernels take
+
+
+@contextmanager
+def paused_collection() -> Iterator[Callable[[], None]]:
+    """Without automatic garbage collection, which would go through all of Numba again and again; yields a function to
+    call once per kernel, which now and then clears what the front end has left.
+    """
+    calls = itertools.count(1)
+
+    def collect() -> None:
+        if next(calls) % _KERNELS_PER_COLLECTION == 0:
+            gc.collect(0)  # all that is new; what is older is not looked at
+
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield collect
+    finally:
+        if enabled:
+            gc.enable()
+
+
+_KERNELS_PER_COLLECTION = 16  # some 40 MB

@@ -21,11 +21,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["CacheWarning", "ObjectCache", "Recipe", "toolchain_key"]
+__all__ = ["CacheWarning", "Emit", "ObjectCache", "Recipe", "toolchain_key"]
 
 _MAGIC = b"kgraph-object-1\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
+
+
+class Emit(Protocol):
+    """LLVM text to object code: `objects.emit_object`, wherever it runs."""
+
+    def __call__(self, llvm_ir: str, *, by_hand: bool = ...) -> bytes:
+        """Object code of one module. by_hand: as that function has it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Recipe:
     """An object by its key in the cache, and how to make it where it is not there."""
 
     key: str
-    build: Callable[[], bytes]
+    build: Callable[[Emit], bytes]
 
 
 class CacheWarning(UserWarning):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kgraph.codegen.cpu import mathlib, objects
+from kgraph.codegen.cpu.cache import Emit
 from kgraph.errors import CompileError
 
 __all__ = ["KernelCompileError", "compile_kernel", "compile_kernels", "emit_kernel", "kernel_llvm", "vector_width_used"]
@@ -47,12 +48,12 @@ def compile_kernel(source: str, entry: str, symbol: str, *, dump_directory: Path
     return emit_kernel(kernel_llvm(source, entry, symbol, dump_directory=dump_directory), symbol)
 
 
-def emit_kernel(text: str, symbol: str) -> bytes:
+def emit_kernel(text: str, symbol: str, emit: Emit = objects.emit_object) -> bytes:
     """Object code of the text of :func:`kernel_llvm`; takes no lock of Numba's, so it runs beside the next kernel's
     front end. Raises :class:`KernelCompileError`.
     """
     try:
-        data = objects.emit_object(text)
+        data = emit(text)
     except objects.NativeCodeError as error:
         raise KernelCompileError(f"LLVM refused kernel {symbol}", kernel=symbol, got=_shorten(str(error))) from error
     foreign = [name for name in objects.undefined_symbols(data) if name.startswith(("Py", "_Py", "NRT_", "numba_"))]
@@ -149,14 +150,18 @@ def _complete(lowered: str, inner: str, symbol: str) -> str:
     lowered = _DECLARED.sub(lambda match: "" if match[1] in used else match[0], lowered)
     lowered = lowered.replace("= common global", "= internal global").replace("define i32 @", "define internal i32 @")
     extra = [line for line in sorted(needed) if line.split("@", 1)[1].split("(", 1)[0] not in declared]
+    words = ("ptrs.address", "dims.address", "begin", "end", "scratch")
+    arguments = ", ".join(["ptr %result", "ptr %exception", *(f"i64 %{word}" for word in words)])
     wrapper = f"""
 define void @{symbol}(ptr %ptrs, ptr %dims, i64 %begin, i64 %end, i64 %scratch) {_ATTRIBUTES} {{
   %result = alloca ptr
   %exception = alloca ptr
   %ptrs.address = ptrtoint ptr %ptrs to i64
   %dims.address = ptrtoint ptr %dims to i64
-  %status = call i32 @"{inner}"(ptr %result, ptr %exception, i64 %ptrs.address, i64 %dims.address, i64 %begin, i64
-  %end, i64 %scratch) ret void }} """
+  %status = call i32 @"{inner}"({arguments})
+  ret void
+}}
+"""
     return "\n".join([lowered, *extra, library, wrapper])
 
 

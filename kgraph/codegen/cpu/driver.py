@@ -53,7 +53,7 @@ __all__ = [
     "load_driver",
 ]
 
-DRIVER_VERSION = 1
+DRIVER_VERSION = 2
 
 # An entry of the table is eight words; the first is its kind.
 ENTRY_WORDS = 8
@@ -615,7 +615,7 @@ _drivers: list[Driver] = []
 def driver_recipe() -> Recipe:
     """The driver's object."""
     key = hashlib.sha256(f"driver {DRIVER_VERSION} {sys.platform} {host_cpu_key()} {_digest()}".encode()).hexdigest()
-    return Recipe(key, lambda: emit_object(driver_text()))
+    return Recipe(key, lambda emit: emit(driver_text(), by_hand=True))
 
 
 def load_driver(fetch: Callable[[Recipe], bytes] | None = None) -> Driver:
@@ -623,7 +623,7 @@ def load_driver(fetch: Callable[[Recipe], bytes] | None = None) -> Driver:
     with _lock:
         if not _drivers:
             recipe = driver_recipe()
-            _drivers.append(Driver(load_object(fetch(recipe) if fetch else recipe.build())))
+            _drivers.append(Driver(load_object(fetch(recipe) if fetch else recipe.build(emit_object))))
         return _drivers[0]
 
 

@@ -10,6 +10,7 @@ The one module that imports Numba's compiler, and the first to change when Numba
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib
 import types as python_types
@@ -31,11 +32,14 @@ _PASSES = (
     ("untyped_passes", "ReconstructSSA"),
     ("typed_passes", "NopythonTypeInference"),
     ("typed_passes", "PreLowerStripPhis"),
-    ("typed_passes", "IRLegalization"),
     ("typed_passes", "NativeLowering"),
     ("typed_passes", "NoPythonBackend"),
 )
-"""Only the passes that kernel source needs: no closures, no with-blocks, no array rewrites, no object mode."""
+"""Only the passes that kernel source needs: no closures, no with-blocks, no array rewrites, no object mode, and no
+``del`` of variables, which are all numbers.
+"""
+_SSA_PASSES = ("ReconstructSSA", "PreLowerStripPhis")
+"""Not needed where no variable is assigned twice."""
 
 
 def lower_kernel(function: Any) -> tuple[str, str]:
@@ -48,9 +52,15 @@ def lower_kernel(function: Any) -> tuple[str, str]:
         library = front.new_library(front.context.codegen(), function.__name__)
         result = front.compile(
             front.typing, front.context, function, front.arguments, front.result, front.flags, {},
-            library=library, pipeline_class=front.pipeline,
+            library=library, pipeline_class=front.pipelines[_assigns_again(function)],
         )  # fmt: skip
         return library.get_llvm_str(), str(result.fndesc.mangled_name)
+
+
+def _assigns_again(function: Any) -> bool:
+    """Whether some variable of a function is assigned in two places."""
+    stored = [step.argval for step in dis.get_instructions(function) if step.opname == "STORE_FAST"]
+    return len(stored) > len(set(stored) - set(function.__code__.co_varnames[: function.__code__.co_argcount]))
 
 
 def _numba(name: str) -> Any:
@@ -72,7 +82,7 @@ def _front_end() -> python_types.SimpleNamespace:
         lock=_numba("compiler_lock").global_compiler_lock,
         target=functools.partial(targets.target_override, _TARGET),
         new_library=_text_library(),
-        pipeline=_pipeline(),
+        pipelines=(_pipeline(ssa=False), _pipeline(ssa=True)),
         compile=compiler.compile_extra,
         typing=typing_context,
         context=target_context,
@@ -87,17 +97,38 @@ def _contexts() -> tuple[Any, Any]:
     from numba.core.cpu import CPUContext
     from numba.core.typing.context import Context
 
-    targets, fastmath, errors, codegen = map(_numba, ("target_extension", "fastmathpass", "errors", "codegen"))
+    from kgraph.codegen.cpu import ranges
+    from kgraph.codegen.cpu.intrinsics import finish_scopes
+
+    targets, fastmath, errors, base = map(_numba, ("target_extension", "fastmathpass", "errors", "base"))
 
     class KernelTyping(Context):
+        def init(self) -> None:
+            self.resolved: dict[Any, Any] = {}
+
         def load_additional_registries(self) -> None:
             pass
 
+        def resolve_function_type(self, func: Any, args: Any, kws: Any) -> Any:
+            # Numba asks for each call at least twice, and kernels are full of the same few.
+            key = func, tuple(args), tuple(kws.items())
+            if key not in self.resolved:
+                self.resolved[key] = cast(Any, Context).resolve_function_type(self, func, args, kws)
+            return self.resolved[key]
+
     class KernelContext(CPUContext):
         def init(self) -> None:
-            # Without the symbols of libm, which Numba's context would hand to LLVM one by one.
+            # Without the symbols of libm, which Numba's context would hand to LLVM one by one, and without an engine.
             self.is32bit = False
-            self._internal_codegen = codegen.JITCPUCodegen("kgraph")
+            self._internal_codegen: Any = python_types.SimpleNamespace(_create_empty_module=ir.Module)
+
+        def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
+            own = ranges.RANGES.get((getattr(fn, "typing_key", fn), sig.args))
+            return (
+                base._wrap_impl(own, self, sig)
+                if own
+                else cast(Any, CPUContext).get_function(self, fn, sig, _firstcall)
+            )
 
         def get_abi_sizeof(self, type: Any) -> int:
             # Asked of LLVM, the answer would wait for the thread that is emitting another kernel.
@@ -108,6 +139,7 @@ def _contexts() -> tuple[Any, Any]:
                 importlib.import_module(f"numba.cpython.{name}")
 
         def post_lowering(self, module: Any, library: Any) -> None:
+            finish_scopes(module)
             if self.fastmath:
                 fastmath.rewrite_module(module, self.fastmath)
 
@@ -169,7 +201,7 @@ def _text_library() -> type:
     return TextLibrary
 
 
-def _pipeline() -> type:
+def _pipeline(ssa: bool) -> type:
     from numba.core.compiler import CompilerBase
 
     machinery = _numba("compiler_machinery")
@@ -178,7 +210,8 @@ def _pipeline() -> type:
         def define_pipelines(self) -> list[Any]:
             passes = machinery.PassManager("kgraph kernel")
             for module, name in _PASSES:
-                passes.add_pass(getattr(_numba(module), name), name)
+                if ssa or name not in _SSA_PASSES:
+                    passes.add_pass(getattr(_numba(module), name), name)
             passes.finalize()
             return [passes]
 

@@ -30,7 +30,7 @@ cgutils, errors, types = (
 )
 _numba_intrinsic: Any = importlib.import_module("numba.extending").intrinsic
 
-__all__ = ["MAX_SCOPES", "NAMES"]
+__all__ = ["MAX_SCOPES", "NAMES", "finish_scopes"]
 
 MAX_SCOPES = 64
 """Scope numbers are ``0 .. MAX_SCOPES - 1``."""
@@ -97,20 +97,23 @@ def _get_function(builder: Any, symbol: str, result: Any, arguments: list[Any]) 
 # ------------------------------------------------------------------------------
 # Memory
 
-_scope_nodes: weakref.WeakKeyDictionary[Any, dict[int, tuple[Any, Any]]] = weakref.WeakKeyDictionary()
+_scoped: weakref.WeakKeyDictionary[Any, list[tuple[Any, int]]] = weakref.WeakKeyDictionary()
 
 
-def _scope_metadata(module: Any, scope: int) -> tuple[Any, Any]:
-    """(alias.scope, noalias) lists for one scope: itself, and all the others of the one domain."""
-    nodes = _scope_nodes.setdefault(module, {})
-    if scope not in nodes:
-        domain = module.add_metadata(["kgraph"])
-        scopes = [module.add_metadata([f"buffer {i}", domain]) for i in range(MAX_SCOPES)]
-        nodes[scope] = (
-            module.add_metadata([scopes[scope]]),
-            module.add_metadata([other for i, other in enumerate(scopes) if i != scope]),
-        )
-    return nodes[scope]
+def finish_scopes(module: Any) -> None:
+    """Attach to the loads and stores of a module which scope is theirs and which are not; once, when all are known."""
+    scoped = _scoped.pop(module, [])
+    if not scoped:
+        return
+    domain = module.add_metadata(["kgraph"])
+    numbers = sorted({number for _, number in scoped})
+    nodes = {number: module.add_metadata([f"buffer {number}", domain]) for number in numbers}
+    own = {number: module.add_metadata([nodes[number]]) for number in numbers}
+    others = {number: module.add_metadata([nodes[other] for other in numbers if other != number]) for number in numbers}
+    for instruction, number in scoped:
+        instruction.set_metadata("alias.scope", own[number])
+        if len(numbers) > 1:
+            instruction.set_metadata("noalias", others[number])
 
 
 def _scope_number(scope: Any) -> int | None:
@@ -130,9 +133,7 @@ def _scope_type(scope: Any) -> Any:
 
 def _attach(builder: Any, instruction: Any, scope: int | None) -> None:
     if scope is not None:
-        own, others = _scope_metadata(builder.module, scope)
-        instruction.set_metadata("alias.scope", own)
-        instruction.set_metadata("noalias", others)
+        _scoped.setdefault(builder.module, []).append((instruction, scope))
 
 
 def _element(builder: Any, kind: str, pointer: Any, index: Any) -> tuple[Any, int]:
@@ -283,6 +284,16 @@ def _define_extremum(name: str, symbol: str, integer_predicate: str) -> None:
         return type(type, type), generate
 
     _register(name, extremum)
+
+
+def _define_division(name: str, instruction: str) -> None:
+    def divide(typingctx: Any, dividend: Any, divisor: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments)
+
+        return types.int64(types.int64, types.int64), generate
+
+    _register(name, divide)
 
 
 def _define_int_pow() -> None:
@@ -446,6 +457,9 @@ _define_extremum("minimum", "minimum", "<")
 # Kernels write sizes with Python's names; Numba's own are compiled functions, these one instruction.
 _define_extremum("max", "maximum", ">")
 _define_extremum("min", "minimum", "<")
+# Of a task's number, which is not negative, by a count, which is positive; Python's own work for any signs and zero.
+_define_division("quotient", "udiv")
+_define_division("remainder", "urem")
 _define_int_pow()
 _define_philox()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -143,10 +144,12 @@ class KernelContext:
         """Assemble the source."""
         w = self.writer
         head = ["def kernel(ptrs, dims, begin, end, scratch):"]
-        head += [f"    p{k} = address(ptrs, {k})" for k in range(self.count + len(self.temporaries))]
+        used = set(_TABLE_NAME.findall("\n".join(w.lines)))
+        pointers = [f"p{k}" for k in range(self.count + len(self.temporaries))]
+        head += [f"    {name} = address(ptrs, {k})" for k, name in enumerate(pointers) if name in used]
         if any(phase.number for phase in phases):
             head.append("    phase = dim(dims, 0)")
-        head += [f"    s{k} = dim(dims, {k + 1})" for k in range(len(w.sizes))]
+        head += [f"    s{k} = dim(dims, {k + 1})" for k in range(len(w.sizes)) if f"s{k}" in used]
         head += [f"    {line}" for line in w.draws.head]
         return EmittedKernel(
             name=self.node.attrs["name"],
@@ -157,6 +160,9 @@ class KernelContext:
             temporaries=self.temporaries,
             header=header_text(self.node),
         )
+
+
+_TABLE_NAME = re.compile(r"\b[ps]\d+\b")  # of a pointer or a size
 
 
 def header_text(node: Node) -> str:

@@ -99,13 +99,16 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     b_row, b_col = _matrix_strides(b.layout, node.attrs["transpose_b"])
     size = {name: w.size(q) for name, q in (("m", m), ("n", n), ("k", k), ("batch", batch))}
     rows, columns = w.size(cut.rows()), w.size(cut.columns())
-    row_blocks, column_blocks = w.size(cut.row_blocks()), w.size(cut.column_blocks())
+    column_blocks = w.size(cut.column_blocks())
     with w.block("for task in range(begin, end):"):
-        w.line(f"matrix = task // ({row_blocks} * {column_blocks})")
-        w.line(f"block = task % ({row_blocks} * {column_blocks})")
-        w.line(f"i_low = (block // {column_blocks}) * {rows}")
+        block = "task"
+        if raw.type.rank > 2:
+            block, blocks = "block", f"{w.size(cut.row_blocks())} * {column_blocks}"
+            w.line(f"matrix = quotient(task, {blocks})")
+            w.line(f"block = remainder(task, {blocks})")
+        w.line(f"i_low = quotient({block}, {column_blocks}) * {rows}")
         w.line(f"i_high = min(i_low + {rows}, {size['m']})")
-        w.line(f"j_low = (block % {column_blocks}) * {columns}")
+        w.line(f"j_low = remainder({block}, {column_blocks}) * {columns}")
         w.line(f"j_high = min(j_low + {columns}, {size['n']})")
         _unravel_matrix(ctx, raw)
         if block:
@@ -177,8 +180,8 @@ def _unravel_matrix(ctx: KernelContext, raw: Value) -> None:
         w.line("rest = matrix")
         for axis in range(lead - 1, -1, -1):
             extent = w.size(raw.shape[axis])
-            w.line(f"m{axis} = rest % {extent}")
-            w.line(f"rest = rest // {extent}")
+            w.line(f"m{axis} = remainder(rest, {extent})")
+            w.line(f"rest = quotient(rest, {extent})")
 
 
 def _matrix_offset(ctx: KernelContext, ref: BufferRef) -> str:
@@ -295,9 +298,9 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
     height, total = w.size(shape.h_out), w.size(shape.images)
     bytes_ = 4 if raw.dtype == "f32" else 8
     with w.block("for task in range(begin, end):"):
-        w.line(f"n_low = (task // {band_count}) * {group_size}")
+        w.line(f"n_low = quotient(task, {band_count}) * {group_size}")
         w.line(f"n_high = min(n_low + {group_size}, {total})")
-        w.line(f"h_low = (task % {band_count}) * {band_size}")
+        w.line(f"h_low = remainder(task, {band_count}) * {band_size}")
         w.line(f"h_high = min(h_low + {band_size}, {height})")
         arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
         at_x = f"p{x.position} + h_low * {w.size(shape.sh)} * {w.size(x.layout[1])} * {bytes_}"
@@ -354,8 +357,8 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
     else:
         count = w.size(CeilDiv(per_call, "wgrad tasks per group"))
         with w.block("for task in range(begin, end):"):
-            w.line(f"g = task // {count}")
-            w.line(f"t = task % {count}")
+            w.line(f"g = quotient(task, {count})")
+            w.line(f"t = remainder(task, {count})")
             at_x = f"p{x.position} + g * {w.size(shape.c_in)} * {bytes_}"
             at_w = f"p{result.position} + g * {w.size(shape.c_out)} * {bytes_}"
             at_dy = f"p{dy.position} + g * {w.size(shape.c_out)} * {bytes_}"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from kgraph.codegen.cpu.binding import CpuExecutable
-from kgraph.codegen.cpu.building import build_native
+from kgraph.codegen.cpu.building import NativeBuild, build_native
 from kgraph.codegen.cpu.emit import emit_kernels
 from kgraph.codegen.launches import Ceilings
 from kgraph.codegen.memory import describe, plan_memory
@@ -33,6 +33,12 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
         UnsupportedError: an op or element type has no kernel; the message names it.
         CompileError: a kernel could not be compiled.
     """
+    with NativeBuild() as build:
+        build.anticipate(_has_products(graph))
+        return _compile(graph, options, build)
+
+
+def _compile(graph: Graph, options: CompileOptions, build: NativeBuild) -> Program:
     clock = _Clock()
     optimized = graph.copy()
     if options.optimize and not _is_schedule(graph):
@@ -51,7 +57,11 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
         verify_graph(scheduled, "schedule")
     if options.dump:
         options.dump.stage("schedule", str(scheduled))
-    return CpuProgram(graph, optimized, scheduled, boundaries, options, clock)
+    return CpuProgram(graph, optimized, scheduled, boundaries, options, clock, build)
+
+
+def _has_products(graph: Graph) -> bool:
+    return any(node.op.name in ("matmul", "conv2d") and node.results[0].dtype == "f32" for node in graph.nodes)
 
 
 class _Clock:
@@ -84,6 +94,7 @@ class CpuProgram(Program):
         boundaries: list[Boundary],
         options: CompileOptions,
         clock: _Clock,
+        build: NativeBuild,
     ) -> None:
         super().__init__(graph)
         self.stages = {"optimized": optimized, "schedule": scheduled}
@@ -94,7 +105,7 @@ class CpuProgram(Program):
         if options.dump:
             for kernel in self.kernels.values():
                 options.dump.kernel(kernel.name, kernel.header + kernel.source)
-        native = build_native(self.kernels, _float_types(scheduled))
+        native = build_native(self.kernels, build)
         self.driver, self.functions, self.compiled_kernels = native.driver, native.functions, native.compiled
         clock.lap(f"native code ({native.compiled} compiled, the rest from the cache)")
         self.stage_seconds = clock.seconds
@@ -135,16 +146,3 @@ class CpuProgram(Program):
         from kgraph.codegen.cpu.guarded import GuardedExecutable
 
         return GuardedExecutable(self, dims, params, self.options.guard)
-
-
-def _float_types(graph: Graph) -> set[str]:
-    found: set[str] = set()
-    for node in graph.nodes:
-        for region in node.regions:
-            if node.op.name == "scan":
-                found |= _float_types(region)
-            else:
-                found |= {
-                    n.results[0].dtype for n in region.nodes if n.op.name in ("matmul", "conv2d", "conv2d_kernel_grad")
-                }
-    return found

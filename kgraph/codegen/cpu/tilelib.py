@@ -10,9 +10,10 @@ one column sums over K in lanes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from kgraph.codegen.cpu.cache import Recipe
@@ -36,11 +37,13 @@ __all__ = [
     "CONV_ARGUMENTS",
     "CONV_GRAD_ARGUMENTS",
     "GEMM_ARGUMENTS",
+    "PARTS",
     "SYMBOLS",
     "Library",
     "conv_scratch",
     "gemm_scratch",
     "load_tiles",
+    "parts_called",
     "tile_library_text",
     "tiles_recipe",
     "wgrad_tasks",
@@ -84,16 +87,23 @@ _TILE_ARGUMENTS = (
 )
 TILE_ARGUMENTS = (*_TILE_ARGUMENTS, "columns", "beta")
 
-SYMBOLS = {
-    "kg_gemm": GEMM_ARGUMENTS,
-    "kg_conv2d": CONV_ARGUMENTS,
-    "kg_conv2d_wgrad": CONV_GRAD_ARGUMENTS,
-    "kg_depthwise": CONV_ARGUMENTS,
-    "kg_depthwise_wgrad": CONV_GRAD_ARGUMENTS,
-    "kg_transpose": TRANSPOSE_ARGUMENTS,
-    "kg_tile": TILE_ARGUMENTS,
+PARTS = {
+    "products": {"kg_gemm": GEMM_ARGUMENTS, "kg_transpose": TRANSPOSE_ARGUMENTS, "kg_tile": TILE_ARGUMENTS},
+    "convolutions": {"kg_conv2d": CONV_ARGUMENTS, "kg_conv2d_wgrad": CONV_GRAD_ARGUMENTS},
+    "depthwise": {"kg_depthwise": CONV_ARGUMENTS, "kg_depthwise_wgrad": CONV_GRAD_ARGUMENTS},
 }
-"""Symbol without its `_f32` or `_f64`, and the names of its arguments in order."""
+"""The objects of the library, so that a program compiles what it calls; the first part serves the others. Symbols
+without their `_f32` or `_f64`, and the names of their arguments in order.
+"""
+
+SYMBOLS = {symbol: arguments for part in PARTS.values() for symbol, arguments in part.items()}
+"""All symbols for kernels."""
+
+_SHARED = {
+    "kg_sweep": ("ptr", "ptr", "ptr", "i64", "i64", "i64", "ptr"),
+    "kg_pack": ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64"),
+}
+"""What the first part does for the others beside its symbols, with the types of the arguments."""
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -153,9 +163,9 @@ def wgrad_tasks(
 class Library:
     """Writes the functions of one element type into a module."""
 
-    def __init__(self, module: Module, vectors: Vectors, scalar: Scalar) -> None:
-        self.module, self.vectors, self.scalar = module, vectors, scalar
-        self.table = write_tile_table(module, vectors, scalar)
+    def __init__(self, module: Module, vectors: Vectors, scalar: Scalar, parts: Collection[str] = tuple(PARTS)) -> None:
+        self.module, self.vectors, self.scalar, self.parts = module, vectors, scalar, parts
+        self.table = write_tile_table(module, vectors, scalar) if "products" in parts else ""
 
     def code(self, name: str, params: list[str], internal: bool = True) -> VectorCode:
         """A function under construction; its name gets the element type."""
@@ -165,6 +175,11 @@ class Library:
         """An exported function; its arguments by name."""
         names = SYMBOLS[name]
         return self.code(name, [f"i64 {argument}" for argument in names], internal=False), {n: f"%{n}" for n in names}
+
+    def shared(self, name: str, *arguments: str) -> VectorCode:
+        """A function of the first part that the others call too."""
+        pairs = zip(_SHARED[name], arguments, strict=True)
+        return self.code(name, [f"{kind} {argument}" for kind, argument in pairs], internal=False)
 
     def bytes(self, f: Code, *elements: Operand) -> Operand:
         """The size in bytes of the product of the counts."""
@@ -185,7 +200,10 @@ class Library:
         return block
 
     def call(self, f: Code, name: str, *arguments: str) -> None:
-        """Call a function of the library."""
+        """Call a function of the library, of this part or of the first one."""
+        shared = ["i64"] * len(SYMBOLS[name]) if name in SYMBOLS else _SHARED.get(name)
+        if shared and "products" not in self.parts:
+            self.module.declare(f"declare void @{name}_{self.scalar.name}({', '.join(shared)})")
         f.do(f"call void @{name}_{self.scalar.name}({', '.join(arguments)})")
 
     # -- choice of tiles -----------------------------------------------------------------------------------------------
@@ -201,11 +219,11 @@ class Library:
         return str(columns)
 
     def write_sweep(self) -> None:
-        """``sweep(a, b, c, rows, columns, beta, params)``: one panel of B against all rows, in even tiles.
+        """``kg_sweep(a, b, c, rows, columns, beta, params)``: one panel of B against all rows, in even tiles.
 
         32 rows are 11 + 11 + 10, not 14 + 14 + 4: a small tile runs at the latency of the additions.
         """
-        f = self.code("sweep", ["ptr a", "ptr b", "ptr c", "i64 rows", "i64 columns", "i64 beta", "ptr params"])
+        f = self.shared("kg_sweep", "a", "b", "c", "rows", "columns", "beta", "params")
         lanes, widths = f_lanes(self), self.vectors.widths()
         kind: Operand = 0
         largest: Operand = self.vectors.rows_of(widths[0])
@@ -239,10 +257,10 @@ class Library:
     def sweep(
         self, f: Code, a: str, b: str, c: str, rows: Operand, columns: Operand, beta: Operand, params: str
     ) -> None:
-        """Call `sweep`."""
+        """Call `kg_sweep`."""
         self.call(
             f,
-            "sweep",
+            "kg_sweep",
             f"ptr {a}",
             f"ptr {b}",
             f"ptr {c}",
@@ -263,8 +281,8 @@ class Library:
     # -- packing -------------------------------------------------------------------------------------------------------
 
     def write_pack(self) -> None:
-        """``pack(b, b_row, b_col, out, k, columns, panel)``: out[k, panel] = b[k, columns], the rest undefined."""
-        f = self.code("pack", ["ptr b", "i64 b_row", "i64 b_col", "ptr out", "i64 k", "i64 columns", "i64 panel"])
+        """``kg_pack(b, b_row, b_col, out, k, columns, panel)``: out[k, panel] = b[k, columns], the rest undefined."""
+        f = self.shared("kg_pack", "b", "b_row", "b_col", "out", "k", "columns", "panel")
         size = self.scalar.size
         with f.when(f.compare("eq", "%b_col", 1)):
             self._pack_rows(f)
@@ -437,7 +455,7 @@ def _write_gemm(lib: Library) -> None:
             source, target = lib.step(f, block, (j, p["b_col"])), lib.step(f, scratch, (j, terms))
             strides = f"i64 {p['b_row']}", f"i64 {p['b_col']}"
             lib.call(
-                f, "pack", f"ptr {source}", *strides, f"ptr {target}", f"i64 {terms}", f"i64 {width}", f"i64 {panel}"
+                f, "kg_pack", f"ptr {source}", *strides, f"ptr {target}", f"i64 {terms}", f"i64 {width}", f"i64 {panel}"
             )
         base = f.let(f"select i1 {pack}, ptr {scratch}, ptr {block}")
         panel_step = f.select(pack, terms, 1)
@@ -451,7 +469,7 @@ def _write_gemm(lib: Library) -> None:
             a_block = f.variable("ptr", lib.step(f, a, (m0, p["a_row"]), (k0, p["a_col"])))
             with f.when(copy):
                 sizes = f"i64 {rows}", f"i64 {terms}", f"i64 {a_row}"
-                lib.call(f, "pack", f"ptr {a_block.get()}", f"i64 {p['a_row']}", "i64 1", f"ptr {a_copy}", *sizes)
+                lib.call(f, "kg_pack", f"ptr {a_block.get()}", f"i64 {p['a_row']}", "i64 1", f"ptr {a_copy}", *sizes)
                 a_block.set(a_copy)
             with f.loop(0, columns, panel) as j:
                 target = lib.step(f, c, (m0, p["c_row"]), (f.add(n0, j), 1))
@@ -481,7 +499,7 @@ def _gemm_one_column(lib: Library, f: Code, p: dict[str, str]) -> None:
         with f.when(f.compare("ne", p["b_row"], 1)):
             packed, source = f.pointer(p["scratch"]), x.get()
             sizes = f"i64 {p['k']}", "i64 1", "i64 1"
-            lib.call(f, "pack", f"ptr {source}", f"i64 {p['b_row']}", "i64 0", f"ptr {packed}", *sizes)
+            lib.call(f, "kg_pack", f"ptr {source}", f"i64 {p['b_row']}", "i64 0", f"ptr {packed}", *sizes)
             x.set(packed)
         pointers = f"ptr {f.pointer(p['a'])}", f"i64 {p['a_row']}", f"ptr {x.get()}", f"ptr {f.pointer(p['c'])}"
         lib.call(f, "dot", *pointers, *(f"i64 {p[name]}" for name in ("c_row", "m", "k", "beta")))
@@ -550,7 +568,7 @@ def _pack_weights(
         source = lib.step(f, w, (f.add(tap, i), p["w_row"]), (column, p["w_col"]), (j, 1))
         target = lib.step(f, out, (f.mul(f.add(f.mul(i, p["kw"]), column), p["c_in"]), panel))
         sizes = f"i64 {p['c_in']}", f"i64 {columns}", f"i64 {panel}"
-        lib.call(f, "pack", f"ptr {source}", f"i64 {p['w_in']}", "i64 1", f"ptr {target}", *sizes)
+        lib.call(f, "kg_pack", f"ptr {source}", f"i64 {p['w_in']}", "i64 1", f"ptr {target}", *sizes)
 
 
 def _conv_as_gemm(lib: Library, f: Code, p: dict[str, str]) -> None:
@@ -661,58 +679,75 @@ def _conv_grad_task(
 # The library as a whole
 
 
-def tile_library_text(dtype: str = "f32", vectors: Vectors | None = None) -> str:
-    """The LLVM text of all functions of one element type ("f32" or "f64")."""
+def tile_library_text(dtype: str = "f32", vectors: Vectors | None = None, parts: Collection[str] = tuple(PARTS)) -> str:
+    """The LLVM text of some parts of the library of one element type ("f32" or "f64"), in one module."""
     vectors = vectors or host_vectors()
     module = Module(vectors)
-    lib = Library(module, vectors, SCALARS[dtype])
-    lib.write_sweep()
-    lib.write_tile_entry()
-    lib.write_transpose_block(full=True)
-    lib.write_transpose_block(full=False)
-    lib.write_transpose()
-    lib.write_pack()
-    lib.write_dot()
-    _write_gemm(lib)
-    _write_conv(lib)
-    _write_conv_grad(lib)
-    write_depthwise(lib)
+    lib = Library(module, vectors, SCALARS[dtype], parts)
+    if "products" in parts:
+        lib.write_sweep()
+        lib.write_tile_entry()
+        lib.write_transpose_block(full=True)
+        lib.write_transpose_block(full=False)
+        lib.write_transpose()
+        lib.write_pack()
+        lib.write_dot()
+        _write_gemm(lib)
+    if "convolutions" in parts:
+        _write_conv(lib)
+        _write_conv_grad(lib)
+    if "depthwise" in parts:
+        write_depthwise(lib)
     return module.text()
 
 
 _lock = threading.Lock()
-_loaded: dict[str, NativeModule] = {}
+_loaded: dict[tuple[str, str], NativeModule] = {}
 
 
-def tiles_recipe(dtype: str = "f32") -> Recipe:
-    """The library's object of one element type.
+def parts_called(symbols: Collection[str]) -> list[tuple[str, str]]:
+    """The parts (element type, part) that define some of the `symbols`, each after those that it needs itself."""
+    found: list[tuple[str, str]] = []
+    for dtype in SCALARS:
+        parts = [part for part, own in PARTS.items() if any(f"{symbol}_{dtype}" in symbols for symbol in own)]
+        found += [(dtype, part) for part in dict.fromkeys(["products", *parts] if parts else [])]
+    return found
+
+
+def tiles_recipe(dtype: str = "f32", part: str = "products") -> Recipe:
+    """A part's object for one element type.
 
     The key is cheap: it names the version of this file's text rather than hashing it, so that a warm start writes no
     LLVM text.
     """
     vectors = host_vectors()
-    described = f"tile library {LIBRARY_VERSION} {dtype} {vectors.key} {host_cpu_key()} {_source_digest()}"
+    described = f"tile library {LIBRARY_VERSION} {dtype} {part} {vectors.key} {host_cpu_key()} {_source_digest()}"
     return Recipe(
         hashlib.sha256(described.encode()).hexdigest(),
-        lambda: emit_object(tile_library_text(dtype, vectors), by_hand=True),
+        lambda emit: emit(tile_library_text(dtype, vectors, (part,)), by_hand=True),
     )
 
 
-def load_tiles(fetch: Callable[[Recipe], bytes] | None = None, dtype: str = "f32") -> NativeModule:
-    """The loaded library of one element type; its symbols become visible to objects loaded later.
+def load_tiles(
+    fetch: Callable[[Recipe], bytes] | None = None, dtype: str = "f32", part: str = "products"
+) -> NativeModule:
+    """A loaded part of the library; its symbols become visible to objects loaded later.
 
-    fetch: gets an object from the cache or makes it; without one the library is compiled.
+    fetch: gets an object from the cache or makes it; without one the part is compiled.
     """
+    if part != "products":
+        load_tiles(fetch, dtype)
     with _lock:
-        if dtype not in _loaded:
-            recipe = tiles_recipe(dtype)
-            module = load_object(fetch(recipe) if fetch else recipe.build())
-            for symbol in SYMBOLS:
-                add_symbol(f"{symbol}_{dtype}", module.address(f"{symbol}_{dtype}"))
-            _loaded[dtype] = module
-        return _loaded[dtype]
+        if (dtype, part) not in _loaded:
+            recipe = tiles_recipe(dtype, part)
+            module = load_object(fetch(recipe) if fetch else recipe.build(emit_object))
+            for name in (*PARTS[part], *(_SHARED if part == "products" else ())):
+                add_symbol(f"{name}_{dtype}", module.address(f"{name}_{dtype}"))
+            _loaded[dtype, part] = module
+        return _loaded[dtype, part]
 
 
+@functools.cache
 def _source_digest() -> str:
     """A digest of the files that write the library: an edited checkout must not meet its old objects."""
     here = Path(__file__)

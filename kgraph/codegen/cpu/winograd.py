@@ -464,7 +464,7 @@ def winograd_recipe() -> Recipe:
     vectors = host_vectors()
     described = f"winograd {WINOGRAD_VERSION} {vectors.key} {host_cpu_key()} {_source_digest()}"
     return Recipe(
-        hashlib.sha256(described.encode()).hexdigest(), lambda: emit_object(winograd_text(vectors), by_hand=True)
+        hashlib.sha256(described.encode()).hexdigest(), lambda emit: emit(winograd_text(vectors), by_hand=True)
     )
 
 
@@ -477,7 +477,7 @@ def load_winograd(fetch: Callable[[Recipe], bytes] | None = None) -> NativeModul
     with _lock:
         if not _loaded:
             recipe = winograd_recipe()
-            module = load_object(fetch(recipe) if fetch else recipe.build())
+            module = load_object(fetch(recipe) if fetch else recipe.build(emit_object))
             for symbol in WINOGRAD_SYMBOLS:
                 add_symbol(f"{symbol}_f32", module.address(f"{symbol}_f32"))
             _loaded.append(module)

@@ -192,9 +192,9 @@ def _write_band(ctx: KernelContext, shape: ConvShape, bands: _Bands) -> None:
     """Write the images and rows of the task, `n_low`, `n_high`, `h_low` and `h_high`."""
     w = ctx.writer
     images, rows, count = (w.size(bands.part(k, name)) for k, name in enumerate(("images", "rows", "bands")))
-    w.line(f"n_low = (task // {count}) * {images}")
+    w.line(f"n_low = quotient(task, {count}) * {images}")
     w.line(f"n_high = min(n_low + {images}, {_numbers(ctx, images=shape.images)})")
-    w.line(f"h_low = (task % {count}) * {rows}")
+    w.line(f"h_low = remainder(task, {count}) * {rows}")
     w.line(f"h_high = min(h_low + {rows}, {_numbers(ctx, h_out=shape.h_out)})")
 
 
@@ -244,8 +244,8 @@ def _emit_gradient(ctx: KernelContext, node: Node) -> EmittedKernel:
 
     with w.block("if phase == 0:"), w.block("for task in range(begin, end):"):
         total = w.size(CeilDiv(tiles, label + " tiles"))
-        w.line("chunk = task // 4")
-        w.line("group = task % 4")
+        w.line("chunk = quotient(task, 4)")
+        w.line("group = remainder(task, 4)")
         at_u = f"p{u.position} + task * {_numbers(ctx, volume=volume)}"  # a fourth of the elements, of 4 bytes each
         part = f"chunk * {total} // {count}, (chunk + 1) * {total} // {count}"
         groups = _image_arguments(ctx, shape, _numbers(ctx, h_out=shape.h_out), x, dy, blocks)

@@ -34,7 +34,25 @@ def dtype(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def library(dtype: str) -> NativeModule:
-    return tilelib.load_tiles(dtype=dtype)
+    return Parts(None, None)
+
+
+class Parts(NativeModule):
+    """All parts of the library."""
+
+    def address(self, symbol: str) -> int:
+        dtype, part = tilelib.parts_called({symbol})[-1]
+        return tilelib.load_tiles(dtype=dtype, part=part).address(symbol)
+
+
+def test_a_program_gets_the_parts_that_it_calls() -> None:
+    assert tilelib.parts_called({"kg_other_f32"}) == []
+    assert tilelib.parts_called({"kg_transpose_f64"}) == [("f64", "products")]
+    parts = tilelib.parts_called({"kg_depthwise_f32", "kg_gemm_f64"})
+    assert parts == [("f32", "products"), ("f32", "depthwise"), ("f64", "products")]
+    assert {part for part in tilelib.PARTS} == {
+        part for _, part in tilelib.parts_called({f"{symbol}_f32" for symbol in tilelib.SYMBOLS})
+    }
 
 
 def scratch(size: int) -> Array:

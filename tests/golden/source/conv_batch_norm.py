@@ -53,9 +53,9 @@ def kernel(ptrs, dims, begin, end, scratch):
     s11 = dim(dims, 12)
     s12 = dim(dims, 13)
     for task in range(begin, end):
-        n_low = (task // s1) * s2
+        n_low = quotient(task, s1) * s2
         n_high = min(n_low + s2, s4)
-        h_low = (task % s1) * s0
+        h_low = remainder(task, s1) * s0
         h_high = min(h_low + s0, s3)
         call_symbol(
             "kg_conv2d_f32",

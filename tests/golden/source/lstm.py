@@ -14,13 +14,10 @@ def kernel(ptrs, dims, begin, end, scratch):
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
     s7 = dim(dims, 8)
-    s8 = dim(dims, 9)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
         call_symbol(
             "kg_gemm_f32",
@@ -31,7 +28,7 @@ def kernel(ptrs, dims, begin, end, scratch):
         )
         for i0 in range(i_low, i_high):
             for i1 in range(j_low, j_high):
-                v0 = load_f32(p0, i0 * s8 + i1, 0)
+                v0 = load_f32(p0, i0 * s7 + i1, 0)
                 v1 = load_f32(p3, i0 * s1 + i1, 3)
                 v2 = v0 + v1
                 store_f32(p3, i0 * s1 + i1, v2, 3)
@@ -65,7 +62,6 @@ def kernel(ptrs, dims, begin, end, scratch):
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
     p3 = address(ptrs, 3)
     p4 = address(ptrs, 4)
     s0 = dim(dims, 1)
@@ -102,7 +98,6 @@ def kernel(ptrs, dims, begin, end, scratch):
 #   stop_gradient -> f32[B, 5, 4]
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
-    p1 = address(ptrs, 1)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     low = begin * s0
@@ -118,8 +113,6 @@ def kernel(ptrs, dims, begin, end, scratch):
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
-    p3 = address(ptrs, 3)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     low = begin * s0

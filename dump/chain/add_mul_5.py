@@ -1,0 +1,204 @@
+# add_mul_5: map kernel (f32[B, 5], f32[B, 5]) -> (f32[B, 5])
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   tanh -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+def kernel(ptrs, dims, begin, end, scratch):
+    p0 = address(ptrs, 0)
+    p1 = address(ptrs, 1)
+    s0 = dim(dims, 1)
+    s1 = dim(dims, 2)
+    low = begin * s0
+    high = min(end * s0, s1)
+    for i0 in range(low, high):
+        v0 = load_f32(p0, i0, 0)
+        v1 = load_f32(p1, i0, 1)
+        v2 = v0 + v1
+        v3 = v2 * to_f32(0.5)
+        v4 = v3 + v1
+        v5 = v4 * to_f32(0.5)
+        v6 = v5 + v1
+        v7 = v6 * to_f32(0.5)
+        v8 = v7 + v1
+        v9 = v8 * to_f32(0.5)
+        v10 = v9 + v1
+        v11 = v10 * to_f32(0.5)
+        v12 = v11 + v1
+        v13 = v12 * to_f32(0.5)
+        v14 = v13 + v1
+        v15 = v14 * to_f32(0.5)
+        v16 = v15 + v1
+        v17 = v16 * to_f32(0.5)
+        v18 = v17 + v1
+        v19 = v18 * to_f32(0.5)
+        v20 = v19 + v1
+        v21 = v20 * to_f32(0.5)
+        v22 = v21 + v1
+        v23 = v22 * to_f32(0.5)
+        v24 = v23 + v1
+        v25 = v24 * to_f32(0.5)
+        v26 = v25 + v1
+        v27 = v26 * to_f32(0.5)
+        v28 = v27 + v1
+        v29 = v28 * to_f32(0.5)
+        v30 = v29 + v1
+        v31 = v30 * to_f32(0.5)
+        v32 = v31 + v1
+        v33 = v32 * to_f32(0.5)
+        v34 = v33 + v1
+        v35 = v34 * to_f32(0.5)
+        v36 = v35 + v1
+        v37 = m_tanh(v36)
+        v38 = v37 * to_f32(0.5)
+        v39 = v38 + v1
+        v40 = v39 * to_f32(0.5)
+        v41 = v40 + v1
+        v42 = v41 * to_f32(0.5)
+        v43 = v42 + v1
+        v44 = v43 * to_f32(0.5)
+        v45 = v44 + v1
+        v46 = v45 * to_f32(0.5)
+        v47 = v46 + v1
+        v48 = v47 * to_f32(0.5)
+        v49 = v48 + v1
+        v50 = v49 * to_f32(0.5)
+        v51 = v50 + v1
+        v52 = v51 * to_f32(0.5)
+        v53 = v52 + v1
+        v54 = v53 * to_f32(0.5)
+        v55 = v54 + v1
+        v56 = v55 * to_f32(0.5)
+        v57 = v56 + v1
+        v58 = v57 * to_f32(0.5)
+        v59 = v58 + v1
+        v60 = v59 * to_f32(0.5)
+        v61 = v60 + v1
+        v62 = v61 * to_f32(0.5)
+        v63 = v62 + v1
+        v64 = v63 * to_f32(0.5)
+        v65 = v64 + v1
+        v66 = v65 * to_f32(0.5)
+        v67 = v66 + v1
+        v68 = v67 * to_f32(0.5)
+        v69 = v68 + v1
+        v70 = v69 * to_f32(0.5)
+        v71 = v70 + v1
+        v72 = v71 * to_f32(0.5)
+        v73 = v72 + v1
+        v74 = v73 * to_f32(0.5)
+        v75 = v74 + v1
+        v76 = v75 * to_f32(0.5)
+        v77 = v76 + v1
+        v78 = v77 * to_f32(0.5)
+        v79 = v78 + v1
+        v80 = v79 * to_f32(0.5)
+        v81 = v80 + v1
+        v82 = v81 * to_f32(0.5)
+        v83 = v82 + v1
+        v84 = v83 * to_f32(0.5)
+        v85 = v84 + v1
+        v86 = v85 * to_f32(0.5)
+        v87 = v86 + v1
+        v88 = v87 * to_f32(0.5)
+        v89 = v88 + v1
+        v90 = v89 * to_f32(0.5)
+        v91 = v90 + v1
+        v92 = v91 * to_f32(0.5)
+        v93 = v92 + v1
+        v94 = v93 * to_f32(0.5)
+        v95 = v94 + v1
+        v96 = v95 * to_f32(0.5)
+        v97 = v96 + v1
+        store_f32(p0, i0, v97, 0)

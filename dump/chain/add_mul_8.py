@@ -1,0 +1,204 @@
+# add_mul_8: map kernel (f32[B, 5], f32[B, 5]) -> (f32[B, 5])
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+def kernel(ptrs, dims, begin, end, scratch):
+    p0 = address(ptrs, 0)
+    p1 = address(ptrs, 1)
+    s0 = dim(dims, 1)
+    s1 = dim(dims, 2)
+    low = begin * s0
+    high = min(end * s0, s1)
+    for i0 in range(low, high):
+        v0 = load_f32(p0, i0, 0)
+        v1 = load_f32(p1, i0, 1)
+        v2 = v0 + v1
+        v3 = v2 * to_f32(0.5)
+        v4 = v3 + v1
+        v5 = v4 * to_f32(0.5)
+        v6 = v5 + v1
+        v7 = v6 * to_f32(0.5)
+        v8 = v7 + v1
+        v9 = v8 * to_f32(0.5)
+        v10 = v9 + v1
+        v11 = v10 * to_f32(0.5)
+        v12 = v11 + v1
+        v13 = v12 * to_f32(0.5)
+        v14 = v13 + v1
+        v15 = v14 * to_f32(0.5)
+        v16 = v15 + v1
+        v17 = v16 * to_f32(0.5)
+        v18 = v17 + v1
+        v19 = v18 * to_f32(0.5)
+        v20 = v19 + v1
+        v21 = v20 * to_f32(0.5)
+        v22 = v21 + v1
+        v23 = v22 * to_f32(0.5)
+        v24 = v23 + v1
+        v25 = v24 * to_f32(0.5)
+        v26 = v25 + v1
+        v27 = v26 * to_f32(0.5)
+        v28 = v27 + v1
+        v29 = v28 * to_f32(0.5)
+        v30 = v29 + v1
+        v31 = v30 * to_f32(0.5)
+        v32 = v31 + v1
+        v33 = v32 * to_f32(0.5)
+        v34 = v33 + v1
+        v35 = v34 * to_f32(0.5)
+        v36 = v35 + v1
+        v37 = v36 * to_f32(0.5)
+        v38 = v37 + v1
+        v39 = v38 * to_f32(0.5)
+        v40 = v39 + v1
+        v41 = v40 * to_f32(0.5)
+        v42 = v41 + v1
+        v43 = v42 * to_f32(0.5)
+        v44 = v43 + v1
+        v45 = v44 * to_f32(0.5)
+        v46 = v45 + v1
+        v47 = v46 * to_f32(0.5)
+        v48 = v47 + v1
+        v49 = v48 * to_f32(0.5)
+        v50 = v49 + v1
+        v51 = v50 * to_f32(0.5)
+        v52 = v51 + v1
+        v53 = v52 * to_f32(0.5)
+        v54 = v53 + v1
+        v55 = v54 * to_f32(0.5)
+        v56 = v55 + v1
+        v57 = v56 * to_f32(0.5)
+        v58 = v57 + v1
+        v59 = v58 * to_f32(0.5)
+        v60 = v59 + v1
+        v61 = v60 * to_f32(0.5)
+        v62 = v61 + v1
+        v63 = v62 * to_f32(0.5)
+        v64 = v63 + v1
+        v65 = v64 * to_f32(0.5)
+        v66 = v65 + v1
+        v67 = v66 * to_f32(0.5)
+        v68 = v67 + v1
+        v69 = v68 * to_f32(0.5)
+        v70 = v69 + v1
+        v71 = v70 * to_f32(0.5)
+        v72 = v71 + v1
+        v73 = v72 * to_f32(0.5)
+        v74 = v73 + v1
+        v75 = v74 * to_f32(0.5)
+        v76 = v75 + v1
+        v77 = v76 * to_f32(0.5)
+        v78 = v77 + v1
+        v79 = v78 * to_f32(0.5)
+        v80 = v79 + v1
+        v81 = v80 * to_f32(0.5)
+        v82 = v81 + v1
+        v83 = v82 * to_f32(0.5)
+        v84 = v83 + v1
+        v85 = v84 * to_f32(0.5)
+        v86 = v85 + v1
+        v87 = v86 * to_f32(0.5)
+        v88 = v87 + v1
+        v89 = v88 * to_f32(0.5)
+        v90 = v89 + v1
+        v91 = v90 * to_f32(0.5)
+        v92 = v91 + v1
+        v93 = v92 * to_f32(0.5)
+        v94 = v93 + v1
+        v95 = v94 * to_f32(0.5)
+        v96 = v95 + v1
+        v97 = v96 * to_f32(0.5)
+        store_f32(p0, i0, v97, 0)

@@ -1,0 +1,204 @@
+# mul_add_6: map kernel (f32[B, 5], f32[B, 5]) -> (f32[B, 5])
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+#   mul -> f32[B, 5]
+#   add -> f32[B, 5]
+def kernel(ptrs, dims, begin, end, scratch):
+    p0 = address(ptrs, 0)
+    p1 = address(ptrs, 1)
+    s0 = dim(dims, 1)
+    s1 = dim(dims, 2)
+    low = begin * s0
+    high = min(end * s0, s1)
+    for i0 in range(low, high):
+        v0 = load_f32(p0, i0, 0)
+        v1 = v0 * to_f32(0.5)
+        v2 = load_f32(p1, i0, 1)
+        v3 = v1 + v2
+        v4 = v3 * to_f32(0.5)
+        v5 = v4 + v2
+        v6 = v5 * to_f32(0.5)
+        v7 = v6 + v2
+        v8 = v7 * to_f32(0.5)
+        v9 = v8 + v2
+        v10 = v9 * to_f32(0.5)
+        v11 = v10 + v2
+        v12 = v11 * to_f32(0.5)
+        v13 = v12 + v2
+        v14 = v13 * to_f32(0.5)
+        v15 = v14 + v2
+        v16 = v15 * to_f32(0.5)
+        v17 = v16 + v2
+        v18 = v17 * to_f32(0.5)
+        v19 = v18 + v2
+        v20 = v19 * to_f32(0.5)
+        v21 = v20 + v2
+        v22 = v21 * to_f32(0.5)
+        v23 = v22 + v2
+        v24 = v23 * to_f32(0.5)
+        v25 = v24 + v2
+        v26 = v25 * to_f32(0.5)
+        v27 = v26 + v2
+        v28 = v27 * to_f32(0.5)
+        v29 = v28 + v2
+        v30 = v29 * to_f32(0.5)
+        v31 = v30 + v2
+        v32 = v31 * to_f32(0.5)
+        v33 = v32 + v2
+        v34 = v33 * to_f32(0.5)
+        v35 = v34 + v2
+        v36 = v35 * to_f32(0.5)
+        v37 = v36 + v2
+        v38 = v37 * to_f32(0.5)
+        v39 = v38 + v2
+        v40 = v39 * to_f32(0.5)
+        v41 = v40 + v2
+        v42 = v41 * to_f32(0.5)
+        v43 = v42 + v2
+        v44 = v43 * to_f32(0.5)
+        v45 = v44 + v2
+        v46 = v45 * to_f32(0.5)
+        v47 = v46 + v2
+        v48 = v47 * to_f32(0.5)
+        v49 = v48 + v2
+        v50 = v49 * to_f32(0.5)
+        v51 = v50 + v2
+        v52 = v51 * to_f32(0.5)
+        v53 = v52 + v2
+        v54 = v53 * to_f32(0.5)
+        v55 = v54 + v2
+        v56 = v55 * to_f32(0.5)
+        v57 = v56 + v2
+        v58 = v57 * to_f32(0.5)
+        v59 = v58 + v2
+        v60 = v59 * to_f32(0.5)
+        v61 = v60 + v2
+        v62 = v61 * to_f32(0.5)
+        v63 = v62 + v2
+        v64 = v63 * to_f32(0.5)
+        v65 = v64 + v2
+        v66 = v65 * to_f32(0.5)
+        v67 = v66 + v2
+        v68 = v67 * to_f32(0.5)
+        v69 = v68 + v2
+        v70 = v69 * to_f32(0.5)
+        v71 = v70 + v2
+        v72 = v71 * to_f32(0.5)
+        v73 = v72 + v2
+        v74 = v73 * to_f32(0.5)
+        v75 = v74 + v2
+        v76 = v75 * to_f32(0.5)
+        v77 = v76 + v2
+        v78 = v77 * to_f32(0.5)
+        v79 = v78 + v2
+        v80 = v79 * to_f32(0.5)
+        v81 = v80 + v2
+        v82 = v81 * to_f32(0.5)
+        v83 = v82 + v2
+        v84 = v83 * to_f32(0.5)
+        v85 = v84 + v2
+        v86 = v85 * to_f32(0.5)
+        v87 = v86 + v2
+        v88 = v87 * to_f32(0.5)
+        v89 = v88 + v2
+        v90 = v89 * to_f32(0.5)
+        v91 = v90 + v2
+        v92 = v91 * to_f32(0.5)
+        v93 = v92 + v2
+        v94 = v93 * to_f32(0.5)
+        v95 = v94 + v2
+        v96 = v95 * to_f32(0.5)
+        v97 = v96 + v2
+        store_f32(p0, i0, v97, 0)

@@ -1,0 +1,16 @@
+# sub: map kernel (f32[B, 6], f32[1, 6]) -> (f32[B, 6])
+#   sub -> f32[B, 6]
+def kernel(ptrs, dims, begin, end, scratch):
+    p0 = address(ptrs, 0)
+    p1 = address(ptrs, 1)
+    s0 = dim(dims, 1)
+    s1 = dim(dims, 2)
+    s2 = dim(dims, 3)
+    low = begin * s0
+    high = min(end * s0, s1)
+    for i0 in range(low, high):
+        for i1 in range(s2):
+            v0 = load_f32(p0, i0 * s2 + i1, 0)
+            v1 = load_f32(p1, i1, 1)
+            v2 = v0 - v1
+            store_f32(p0, i0 * s2 + i1, v2, 0)

@@ -1,0 +1,13 @@
+# exp: map kernel (f32[B, B]) -> (f32[B, B])
+#   exp -> f32[B, B]
+def kernel(ptrs, dims, begin, end, scratch):
+    p0 = address(ptrs, 0)
+    p1 = address(ptrs, 1)
+    s0 = dim(dims, 1)
+    s1 = dim(dims, 2)
+    low = begin * s0
+    high = min(end * s0, s1)
+    for i0 in range(low, high):
+        v0 = load_f32(p0, i0, 0)
+        v1 = m_exp(v0)
+        store_f32(p1, i0, v1, 1)
