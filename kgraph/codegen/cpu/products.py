@@ -91,10 +91,10 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
     cut = _GemmCut(m, n, k)
     scratch = CeilDiv(lambda ev: gemm_scratch(ev(m), ev(n), ev(k), raw.dtype), f"gemm {m}|{n}|{k}")
     c = _result_for(ctx, raw)
-    block = None
+    spare = None
     if c is None:
-        block = _ScratchBlock(ctx, raw, scratch)
-        c, scratch = block.ref, block.scratch(cut)
+        spare = _ScratchBlock(ctx, raw, scratch)
+        c, scratch = spare.ref, spare.scratch(cut)
     a_row, a_col = _matrix_strides(a.layout, node.attrs["transpose_a"])
     b_row, b_col = _matrix_strides(b.layout, node.attrs["transpose_b"])
     size = {name: w.size(q) for name, q in (("m", m), ("n", n), ("k", k), ("batch", batch))}
@@ -111,8 +111,8 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
         w.line(f"j_low = remainder({block}, {column_blocks}) * {columns}")
         w.line(f"j_high = min(j_low + {columns}, {size['n']})")
         _unravel_matrix(ctx, raw)
-        if block:
-            block.write_address()
+        if spare:
+            spare.write_address()
         bytes_ = 4 if raw.dtype == "f32" else 8
         at_a = f"p{a.position} + ({_matrix_offset(ctx, a)}i_low * {w.size(a_row)}) * {bytes_}"
         at_b = f"p{b.position} + ({_matrix_offset(ctx, b)}j_low * {w.size(b_col)}) * {bytes_}"

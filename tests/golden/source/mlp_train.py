@@ -26,13 +26,10 @@ def kernel(ptrs, dims, begin, end, scratch):
     s4 = dim(dims, 5)
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
-    s7 = dim(dims, 8)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
         call_symbol(
             "kg_gemm_f32",
@@ -65,13 +62,10 @@ def kernel(ptrs, dims, begin, end, scratch):
     s4 = dim(dims, 5)
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
-    s7 = dim(dims, 8)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
         call_symbol(
             "kg_gemm_f32",
@@ -220,13 +214,10 @@ def kernel(ptrs, dims, begin, end, scratch):
     s4 = dim(dims, 5)
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
-    s7 = dim(dims, 8)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
         call_symbol(
             "kg_gemm_f32",
@@ -252,7 +243,6 @@ def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
     p2 = address(ptrs, 2)
-    p3 = address(ptrs, 3)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     s2 = dim(dims, 3)
@@ -261,15 +251,12 @@ def kernel(ptrs, dims, begin, end, scratch):
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
     s7 = dim(dims, 8)
-    s8 = dim(dims, 9)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
-        p4 = scratch + s8 - i_low * s1 * 4
+        p4 = scratch + s7 - i_low * s1 * 4
         call_symbol(
             "kg_gemm_f32",
             p1 + (i_low * s3) * 4, s3, s0,
@@ -323,7 +310,6 @@ def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
     p2 = address(ptrs, 2)
-    p3 = address(ptrs, 3)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     s2 = dim(dims, 3)
@@ -332,15 +318,12 @@ def kernel(ptrs, dims, begin, end, scratch):
     s5 = dim(dims, 6)
     s6 = dim(dims, 7)
     s7 = dim(dims, 8)
-    s8 = dim(dims, 9)
     for task in range(begin, end):
-        matrix = task // (s6 * s7)
-        block = task % (s6 * s7)
-        i_low = (block // s7) * s4
+        i_low = quotient(task, s6) * s4
         i_high = min(i_low + s4, s0)
-        j_low = (block % s7) * s5
+        j_low = remainder(task, s6) * s5
         j_high = min(j_low + s5, s1)
-        p4 = scratch + s8 - i_low * s1 * 4
+        p4 = scratch + s7 - i_low * s1 * 4
         call_symbol(
             "kg_gemm_f32",
             p1 + (i_low * s3) * 4, s3, s0,
@@ -363,7 +346,6 @@ def kernel(ptrs, dims, begin, end, scratch):
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     low = begin * s0
@@ -382,7 +364,6 @@ def kernel(ptrs, dims, begin, end, scratch):
 def kernel(ptrs, dims, begin, end, scratch):
     p0 = address(ptrs, 0)
     p1 = address(ptrs, 1)
-    p2 = address(ptrs, 2)
     s0 = dim(dims, 1)
     s1 = dim(dims, 2)
     low = begin * s0
