@@ -1,6 +1,7 @@
 """Bring an optimised graph into the form that fusion expects.
 
-After this pass: convolutions have no padding (an explicit `pad` stands before them), reductions fold one contiguous
+After this pass: convolutions have no padding (an explicit `pad` stands before them), kernels of one pixel no stride (a
+`slice` does), reductions fold one contiguous
 run of axes, `argmax` looks along the last axis, what a kernel must find in memory is not a mere view, and every
 output and update is a value of its own.  All rewrites keep the meaning; the result is an ordinary graph.
 """
@@ -138,7 +139,28 @@ def _distinct_results(graph: Graph, in_loop: bool) -> None:
 
 # -- rules: (builder, node) -> replacement values, or None to keep the node ------------------------------------------
 def _normal_convolution(b: Builder, node: Node) -> Sequence[Value] | None:
-    return _convolve_before_spreading(b, node) or _pad_convolution(b, node)
+    return _convolve_before_spreading(b, node) or _take_pixels_first(b, node) or _pad_convolution(b, node)
+
+
+def _normal_kernel_gradient(b: Builder, node: Node) -> Sequence[Value] | None:
+    return _take_pixels_first(b, node) or _pad_convolution(b, node)
+
+
+def _take_pixels_first(b: Builder, node: Node) -> Sequence[Value] | None:
+    """A kernel of one pixel at a stride reads few pixels of the picture: copied together, they make one product.
+
+    The convolutions that read the same picture, and their weight gradients, share the copy.
+    """
+    x, other = node.operands
+    kernel = node.attrs.get("kernel_shape", other.shape)
+    pixels = x.shape[1:3]
+    if kernel[:2] != (1, 1) or node.attrs["strides"] == (1, 1) or not all(isinstance(dim, int) for dim in pixels):
+        return None
+    if any(amount for pair in node.attrs["padding"] for amount in pair):
+        return None
+    steps = (1, *node.attrs["strides"], 1)
+    taken = b.op("slice", x, starts=(0,) * 4, limits=x.shape, strides=steps)
+    return [b.op(node.op.name, taken, other, **{**node.attrs, "strides": (1, 1)})]
 
 
 def _convolve_before_spreading(b: Builder, node: Node) -> Sequence[Value] | None:
@@ -223,7 +245,7 @@ def _sparse_rows(b: Builder, node: Node) -> Sequence[Value] | None:
 
 _RULES: dict[str, Callable[[Builder, Node], Sequence[Value] | None]] = {
     "conv2d": _normal_convolution,
-    "conv2d_kernel_grad": _pad_convolution,
+    "conv2d_kernel_grad": _normal_kernel_gradient,
     "scatter_add": _sparse_rows,
     **{name: _split_reduction for name in ("sum", "max", "min", "prod")},
     **{name: _argument_last for name in ("argmax", "argmin")},

@@ -63,6 +63,17 @@ def test_gradient_of_a_strided_pointwise_convolution_multiplies_no_zeros() -> No
     s.check()
 
 
+def test_pointwise_convolutions_with_strides_share_one_copy_of_the_pixels_they_read() -> None:
+    s = Sheet("pointwise")
+    x, dy = s.input("f32[B, 5, 7, 5]"), s.input("f32[B, 3, 3, 6]")
+    for name in ("first", "second"):
+        s.out(name, s.b.conv2d(x, s.param("f32[1, 1, 5, 6]"), strides=(2, 3)), "sum")
+    s.out("gradient", s.b.conv2d_kernel_grad(x, dy, kernel_shape=(1, 1, 5, 6), strides=(2, 3)), "sum")
+    s.out("padded", s.b.conv2d(x, s.param("f32[1, 1, 5, 2]"), strides=(2, 2), padding=((0, 1), (1, 0))), "sum")
+    assert families(s.graph) == ["map", "conv", "conv", "conv_wgrad", "map", "conv"]
+    s.check()
+
+
 def test_softmax_cross_entropy_with_gradient_is_one_kernel_over_rows() -> None:
     assert families(MODELS["softmax_cross_entropy"]().graph) == ["rows"]
 

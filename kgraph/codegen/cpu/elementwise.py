@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kgraph.codegen.cpu.guards import Guarded, find_guard
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
@@ -103,13 +103,14 @@ def write_map(
     stores = stores_of(ctx, tracer, domain, which)
     groups: list[Group] = []
     limits: dict[int, tuple[str, str]] = {}
-    for axis in range(len(domain.shape)):
-        fresh = domain.groups([axis], [], "i") if axis in bounds else []
-        if fresh:
+    for axis, dim in enumerate(domain.shape):
+        if axis not in bounds:
+            if axis == 0 or axis - 1 in bounds:
+                run = range(axis, next((k for k in range(axis, len(domain.shape)) if k in bounds), len(domain.shape)))
+                groups += domain.groups(run, list(tracer.affines), "i")
+        elif dim != 1:
             limits[len(groups)] = bounds[axis]
-            groups += fresh
-    free = [axis for axis in range(len(domain.shape)) if axis not in bounds]
-    groups += domain.groups(free, list(tracer.affines), "i")
+            groups += domain.groups([axis], [], "i")
     for number, group in enumerate(groups):
         group.variable = f"i{number}"
     w.groups = groups
@@ -118,26 +119,4 @@ def write_map(
         for buffer, address, expr in stores:
             w.store(buffer.position, buffer.dtype, w.affine(address), w.name(expr))
 
-    roots = [expr for _, _, expr in stores]
-    _bounded_nest(ctx, groups, limits, roots, body)
-
-
-def _bounded_nest(
-    ctx: KernelContext,
-    groups: list[Group],
-    limits: dict[int, tuple[str, str]],
-    roots: Sequence[Expr],
-    body: Callable[[], None],
-) -> None:
-    """A nest whose leading loops have bounds of their own."""
-    w = ctx.writer
-
-    def level(position: int) -> None:
-        if position not in limits:
-            w.nest(groups[position:], roots, body)
-            return
-        low, high = limits[position]
-        with w.block(f"for {groups[position].variable} in range({low}, {high}):"):
-            level(position + 1)
-
-    level(0)
+    w.nest(groups, [expr for _, _, expr in stores], body, limits=limits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kgraph.codegen.cpu.conv_tasks import TaskCut
 from kgraph.codegen.cpu.depthwise import depthwise_tasks
 from kgraph.codegen.cpu.elementwise import write_map
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase
@@ -29,6 +30,7 @@ __all__ = [
     "other_results",
     "raw_buffer",
     "write_call",
+    "write_ranges",
 ]
 
 TASK_FLOPS = 500_000
@@ -249,17 +251,26 @@ class ConvShape:
         self.calls = 1 if self.depthwise else self.groups
         self.c_out = self.filters if self.calls == 1 else self.filters // self.groups
 
+    def pointwise(self, x: Layout, y: Layout) -> bool:
+        """Whether it is one product over all pixels, which follow one another evenly in both pictures."""
+        if (self.kh, self.kw, self.sh, self.sw, self.groups) != (1, 1, 1, 1, 1):
+            return False
+        return all(t[1] == self.w_out * t[2] and t[0] == self.h_out * t[1] for t in (x, y))
+
     def arguments(
-        self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str
+        self, ctx: KernelContext, x: Layout, y: Layout, images: tuple[str, str], rows: str, columns: str = ""
     ) -> tuple[str, str]:
-        """Size and stride arguments of the library's convolutions, after the three addresses."""
+        """Size and stride arguments of the library's convolutions, after the three addresses.
+
+        columns: how many output channels, all when left out.
+        """
         w = ctx.writer
         sizes = [
             *images,
             rows,
             w.size(self.w_out),
             w.size(self.c_in),
-            w.size(self.c_out),
+            columns or w.size(self.c_out),
             w.size(self.kh),
             w.size(self.kw),
         ]
@@ -278,37 +289,28 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
     x, kernel = (ctx.operands[value] for value in node.operands)
     y = raw_buffer(ctx, raw)
     shape = ConvShape(node, x, node.operands[0], node.operands[1].shape, raw)
-    per_row = shape.w_out * shape.filters * shape.kh * shape.kw * shape.c_in * 2
-
-    def band(ev: Evaluate) -> int:
-        rows = max(1, ev(shape.h_out))
-        bands = max(1, min(rows, rows * ev(per_row) // TASK_FLOPS))
-        return -(-rows // bands)
-
-    def bands(ev: Evaluate) -> int:
-        return -(-ev(shape.h_out) // band(ev))
-
-    def images(ev: Evaluate) -> int:
-        """Images of a task: several when one is little work."""
-        return max(1, min(ev(shape.images), TASK_FLOPS // max(1, ev(shape.h_out) * ev(per_row))))
-
-    label = f"conv {shape.h_out}|{per_row}|{shape.images}"
-    band_size, band_count = w.size(CeilDiv(band, label + " band")), w.size(CeilDiv(bands, label + " bands"))
-    group_size = w.size(CeilDiv(images, label + " images"))
-    height, total = w.size(shape.h_out), w.size(shape.images)
+    whole = shape.depthwise or shape.calls > 1  # groups share no channels: their blocks would be slivers
+    terms = shape.kh * shape.kw * shape.c_in * (shape.filters if whole else 1)
+    product = (shape.kh, shape.kw, shape.sh, shape.sw) == (1, 1, 1, 1)
+    cut = TaskCut(shape.images, shape.h_out, shape.w_out, 1 if whole else shape.c_out, terms, product)
     bytes_ = 4 if raw.dtype == "f32" else 8
+    limits = {0: ("n_low", "n_high"), 1: ("h_low", "h_high")}
+    if not whole:
+        limits[3] = ("c_low", "c_high")
     with w.block("for task in range(begin, end):"):
-        w.line(f"n_low = quotient(task, {band_count}) * {group_size}")
-        w.line(f"n_high = min(n_low + {group_size}, {total})")
-        w.line(f"h_low = remainder(task, {band_count}) * {band_size}")
-        w.line(f"h_high = min(h_low + {band_size}, {height})")
-        arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
+        write_ranges(w, cut.part, limits, {0: shape.images, 1: shape.h_out, 3: shape.c_out})
         at_x = f"p{x.position} + h_low * {w.size(shape.sh)} * {w.size(x.layout[1])} * {bytes_}"
         at_y = f"p{y.position} + h_low * {w.size(y.layout[1])} * {bytes_}"
+        arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low", "c_high - c_low")
         symbol = f"kg_depthwise_{raw.dtype}" if shape.depthwise else f"kg_conv2d_{raw.dtype}"
-        if shape.calls == 1:
+        if not whole:
+            at_w, at_y = f"p{kernel.position} + c_low * {bytes_}", f"{at_y} + c_low * {bytes_}"
+            write_call(w, symbol, f"{at_x}, {at_w}, {at_y}", *arguments, "scratch")
+        elif shape.depthwise:
+            arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
             write_call(w, symbol, f"{at_x}, p{kernel.position}, {at_y}", *arguments, "scratch")
         else:
+            arguments = shape.arguments(ctx, x.layout, y.layout, ("n_low", "n_high"), "h_high - h_low")
             with w.block(f"for g in range({w.size(shape.groups)}):"):
                 at_x += f" + g * {w.size(shape.c_in)} * {bytes_}"
                 at_w = f"p{kernel.position} + g * {w.size(shape.c_out)} * {bytes_}"
@@ -316,10 +318,25 @@ def emit_conv(ctx: KernelContext) -> EmittedKernel:
                 write_call(w, symbol, f"{at_x}, {at_w}, {at_y}", *arguments, "scratch")
         which = other_results(ctx, raw)
         if which:
-            limits = {0: ("n_low", "n_high"), 1: ("h_low", "h_high")}
             write_map(ctx, ctx.tracer({raw: y}), Domain(raw.shape), which, limits)
-    tasks = CeilDiv(lambda ev: -(-ev(shape.images) // images(ev)) * bands(ev), label + " tasks")
-    return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))
+    return ctx.finish([Phase(0, cut.part("tasks"))], _conv_scratch(shape, raw.dtype))
+
+
+def write_ranges(
+    w: Writer, part: Callable[[str], CeilDiv], limits: dict[int, tuple[str, str]], extents: dict[int, DimLike]
+) -> None:
+    """Write the range of each limited axis of the result (images, rows, channels) that the task computes.
+
+    part: gives the sizes of a `Cut` by name.
+    """
+    bands, blocks = w.size(part("bands")), w.size(part("blocks")) if 3 in limits else ""
+    band = f"quotient(task, {blocks})" if blocks else "task"
+    starts = {0: f"quotient({band}, {bands})", 1: f"remainder({band}, {bands})", 3: f"remainder(task, {blocks})"}
+    for axis, name in ((0, "images"), (1, "rows"), (3, "columns")):
+        if axis in limits:
+            size, (low, high) = w.size(part(name)), limits[axis]
+            w.line(f"{low} = {starts[axis]} * {size}")
+            w.line(f"{high} = min({low} + {size}, {w.size(extents[axis])})")
 
 
 def _conv_scratch(shape: ConvShape, dtype: str) -> CeilDiv:
@@ -341,6 +358,8 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
     shape = ConvShape(node, x, node.operands[0], raw.shape, node.operands[1])
     bytes_ = 4 if raw.dtype == "f32" else 8
     images = ("0", w.size(shape.images))
+    if shape.pointwise(x.layout, dy.layout):
+        return _emit_pixel_product(ctx, shape, x, dy, raw.dtype)
     arguments = shape.arguments(ctx, x.layout, dy.layout, images, w.size(shape.h_out))
     symbol = f"kg_depthwise_wgrad_{raw.dtype}" if shape.depthwise else f"kg_conv2d_wgrad_{raw.dtype}"
     merged = shape.dw == 1 and shape.groups == 1
@@ -365,3 +384,23 @@ def emit_wgrad(ctx: KernelContext) -> EmittedKernel:
             write_call(w, symbol, f"{at_x}, {at_w}, {at_dy}", *arguments, "t, t + 1, scratch")
     tasks = CeilDiv(lambda ev: shape.calls * per_call(ev), "wgrad tasks")
     return ctx.finish([Phase(0, tasks)], _conv_scratch(shape, raw.dtype))
+
+
+def _emit_pixel_product(ctx: KernelContext, shape: ConvShape, x: BufferRef, dy: BufferRef, dtype: str) -> EmittedKernel:
+    """The weight gradient of a kernel of one pixel, x^T dy: tasks are blocks of input and output channels."""
+    w, result, bytes_ = ctx.writer, ctx.results[0], 4 if dtype == "f32" else 8
+    pixels = shape.images * shape.h_out * shape.w_out
+    cut = TaskCut(1, shape.c_in, 1, shape.c_out, pixels)
+    x_pixel, y_pixel, filters = w.size(x.layout[2]), w.size(dy.layout[2]), w.size(shape.filters)
+    with w.block("for task in range(begin, end):"):
+        write_ranges(w, cut.part, {1: ("i_low", "i_high"), 3: ("j_low", "j_high")}, {1: shape.c_in, 3: shape.c_out})
+        write_call(
+            w,
+            f"kg_gemm_{dtype}",
+            f"p{x.position} + i_low * {bytes_}, 1, {x_pixel}",
+            f"p{dy.position} + j_low * {bytes_}, {y_pixel}, 1",
+            f"p{result.position} + (i_low * {filters} + j_low) * {bytes_}, {filters}",
+            f"i_high - i_low, j_high - j_low, {w.size(pixels)}, 0, scratch",
+        )
+    scratch = CeilDiv(lambda ev: gemm_scratch(ev(shape.c_in), ev(shape.c_out), ev(pixels), dtype), "wgrad gemm")
+    return ctx.finish([Phase(0, cut.part("tasks"))], scratch)

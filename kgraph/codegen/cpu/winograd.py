@@ -5,9 +5,11 @@ for convolutional neural networks", 2015) it is ``A^T [(G w G^T) * (B^T x B)] A`
 middle, a matrix product of tiles x input channels with input x output channels, done by the register tiles of the tile
 library. The weight gradient is the adjoint, ``G^T [(B^T x B) * (A dy A^T)] G``, summed over tiles.
 
-Tiles go through in blocks whose transforms stay in L2. An element of the result depends on its own tile only, and its
-sum runs over the input channels in order, so results do not depend on how tiles were cut into blocks and tasks. The
-weight gradient is summed by chunks of tiles, whose number depends on sizes only, and the chunks in order.
+Tiles go through in blocks whose transforms stay in L2, and meet weights that are transformed already. Where all tiles
+together are few, all are transformed before, and each task transforms the weights of its channels while it multiplies:
+large weights are read once then, and their transform never leaves L2. An element of the result depends on its own tile
+only, and its sum runs over the input channels in order, so results do not depend on how tiles were cut into blocks and
+tasks. The weight gradient is summed by chunks of tiles, whose number depends on sizes only, and the chunks in order.
 
 Numbers: the error is that of the direct sum (a few roundings per tile more, 2.25 times fewer terms per sum). What is
 not finite reaches the same elements as in the direct sum (in the weight gradient also all nine places of the kernel
@@ -24,7 +26,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kgraph.codegen.cpu.cache import Recipe
@@ -36,31 +38,41 @@ __all__ = [
     "PREFIX",
     "WINOGRAD_SYMBOLS",
     "Blocks",
+    "few_blocks",
+    "few_chunk",
     "forward_blocks",
     "gradient_blocks",
     "load_winograd",
     "weight_columns",
+    "weight_volume",
     "winograd_recipe",
     "winograd_text",
 ]
 
-WINOGRAD_VERSION = 1
+WINOGRAD_VERSION = 2
 """Part of the cache key: raise it with every change of what the text below computes."""
 
 PREFIX = "kg_winograd"
 FORWARD_BYTES = 1 << 18  # transformed pixels of a block: a quarter of L2, beside the weights that stream through
 GRADIENT_BYTES = 1 << 19  # transformed pixels and gradients of a block, of one row of planes
+CHUNK_BYTES = 1 << 18  # weights of a panel that are transformed at a time where tiles are few
 ALIAS_BYTES = 2048  # rows a multiple of this apart share so few sets of L1 that those of a tile collide
 
 _SHAPE = ("h_out", "w_out", "c_in", "c_out")
 _STRIDES = ("x_pixel", "x_row", "x_image", "y_pixel", "y_row", "y_image")
+_WEIGHTS = ("w_in", "w_col", "w_row")
+_FEW = ("v_row", "v_plane", "panel", "p_plane", "chunk")
 _BLOCK = ("block", "v_row", "v_plane", "panel", "p_plane")
 
 WINOGRAD_SYMBOLS = {
-    # u = transformed rows [row_begin, row_end) of w's input channels, as [panel][16][c_in][panel]
+    # u = transformed rows [row_begin, row_end) of w's input channels, as [panel][16][c_in][panel] (`weight_volume`)
     "kg_winograd_weights": ("w", "u", "row_begin", "row_end", "c_in", "c_out", "w_in", "w_col", "w_row", "panel"),
     # y = convolution of images [n_begin, n_end) of x, which is padded already
     "kg_winograd": ("x", "u", "y", "n_begin", "n_end", *_SHAPE, *_STRIDES, *_BLOCK, "scratch"),
+    # v = transformed tiles [first, last) of x, counted through all images
+    "kg_winograd_pixels": ("x", "v", "first", "last", *_SHAPE, *_STRIDES, "v_row", "v_plane"),
+    # y = convolution of the whole images [0, images) whose transformed tiles are v
+    "kg_winograd_few": ("v", "w", "y", "images", *_SHAPE, *_STRIDES, *_WEIGHTS, *_FEW, "scratch"),
     # u[4][c_in][c_out] = row `group` of the planes of the gradient, summed over tiles [first, last)
     "kg_winograd_wgrad": ("x", "y", "u", "group", "first", "last", *_SHAPE, *_STRIDES, *_BLOCK, "scratch"),
     # w[:, :, row_begin:row_end] from the sum of `chunks` gradients u[16][c_in][c_out]
@@ -110,6 +122,12 @@ def weight_columns(c_out: int) -> int:
     return 2 * lanes if c_out > lanes else lanes
 
 
+def weight_volume(c_in: int, c_out: int) -> int:
+    """Elements of the transformed weights; each of the 16 planes of a panel has an odd number of cache lines."""
+    panel = weight_columns(c_out)
+    return -(-c_out // panel) * 16 * _odd_lines(c_in * panel)
+
+
 def _odd_lines(elements: int) -> int:
     """At least so many elements, in an odd number of cache lines, so that equal places of planes share no set."""
     return (-(-elements * F32.size // 64) | 1) * 64 // F32.size
@@ -133,6 +151,18 @@ def forward_blocks(c_in: int, c_out: int) -> Blocks:
     rows = host_vectors().rows
     fit = FORWARD_BYTES // (16 * F32.size * _row(c_in)) // rows
     return _blocks(rows * max(2, min(8, fit)), c_in, c_out, 16, 1)
+
+
+def few_blocks(tiles: int, c_in: int, c_out: int) -> Blocks:
+    """How all tiles lie, transformed, and the scratch of `kg_winograd_few`."""
+    blocks = _blocks(tiles, c_in, c_out, 16, 1)
+    weights = 16 * _odd_lines(few_chunk(c_in, c_out) * blocks.panel)
+    return replace(blocks, bytes=(weights + 16 * blocks.panel_plane) * F32.size + 64)
+
+
+def few_chunk(c_in: int, c_out: int) -> int:
+    """Input channels of a panel whose weights `kg_winograd_few` transforms at a time."""
+    return max(1, min(c_in, CHUNK_BYTES // (16 * F32.size * weight_columns(c_out))))
 
 
 def gradient_blocks(c_in: int, c_out: int) -> Blocks:
@@ -258,6 +288,12 @@ class _Function:
         numbers = ", ".join(f"i64 {word}" for word in (count, channels, *words))
         f.do(f"call void {entry}(ptr {source}, ptr {target}, {numbers})")
 
+    def weight_plane(self, terms: Operand) -> Operand:
+        """`_odd_lines` of a panel of so many rows."""
+        f = self.f
+        lines = f.ceil_div(f.mul(F32.size, terms, self.p["panel"]), 64)
+        return f.mul(f.let(f"or i64 {lines}, 1"), 64 // F32.size)
+
     def product(self, a: str, b: str, c: str, **sizes: Operand) -> None:
         """Call `kg_tile`."""
         f = self.f
@@ -317,16 +353,26 @@ class _Function:
             index = f.add(f.mul(group, 4), entry)
             self.transform(table, index, source, target, tiles, p["c_in"], *strides)
 
+    def write_pixels(self, m: str, y: str, first: Operand, count: Operand, columns: Operand) -> None:
+        """Transform a panel of products into pixels of y."""
+        f, p = self.f, self.p
+        with self.each_piece(first, count) as (image, row, column, tiles, place, entry):
+            source, target = self.at(m, (place, p["panel"])), self.pixels("y", y, image, row, column)
+            planes = f.mul(p["p_plane"], 4), p["p_plane"], p["panel"]
+            pixels = p["y_row"], p["y_pixel"], f.mul(p["y_pixel"], 2)
+            self.transform("output", entry, source, target, tiles, columns, *planes, *pixels)
+
 
 def _write_weights(module: Module) -> None:
     g = _Function(module, "kg_winograd_weights")
     f, p = g.f, g.p
     w, u, panel = f.pointer(p["w"]), f.pointer(p["u"]), p["panel"]
     rows = f.sub(p["row_end"], p["row_begin"])
-    plane = f.mul(p["c_in"], panel)
-    with f.loop(0, p["c_out"], panel) as j:
+    plane = g.weight_plane(p["c_in"])
+    with f.loop(0, f.ceil_div(p["c_out"], panel)) as number:
+        j = f.mul(number, panel)
         source = g.at(w, (p["row_begin"], p["w_in"]), (j, 1))
-        target = g.at(u, (f.mul(j, 16), p["c_in"]), (p["row_begin"], panel))
+        target = g.at(u, (f.mul(number, 16), plane), (p["row_begin"], panel))
         columns = f.minimum(f.sub(p["c_out"], j), panel)
         strides = p["w_row"], p["w_col"], p["w_in"], f.mul(plane, 4), plane, panel
         g.transform("weights", 0, source, target, rows, columns, *strides)
@@ -338,27 +384,54 @@ def _write_forward(module: Module) -> None:
     f, p = g.f, g.p
     x, u, y, v = (f.pointer(p[name]) for name in ("x", "u", "y", "scratch"))
     m = g.at(v, (16, p["v_plane"]))
-    panel, plane = p["panel"], f.mul(p["c_in"], p["panel"])
+    panel, plane = p["panel"], g.weight_plane(p["c_in"])
     down, across = (f.div(f.add(p[size], 1), 2) for size in ("h_out", "w_out"))
     per_image = f.mul(down, across)
     begin, end = f.mul(p["n_begin"], per_image), f.mul(p["n_end"], per_image)
     with f.loop(begin, end, p["block"]) as first:
         count = f.minimum(f.sub(end, first), p["block"])
         g.read_pixels("input", 0, x, v, first, count)
-        with f.loop(0, p["c_out"], panel) as j:
+        with f.loop(0, f.ceil_div(p["c_out"], panel)) as number:
+            j = f.mul(number, panel)
             columns = f.minimum(f.sub(p["c_out"], j), panel)
-            weights = g.at(u, (f.mul(j, 16), p["c_in"]))
+            weights = g.at(u, (f.mul(number, 16), plane))
             with f.loop(0, 16) as e:
                 a, b, c = g.at(v, (e, p["v_plane"])), g.at(weights, (e, plane)), g.at(m, (e, p["p_plane"]))
                 g.product(
                     a, b, c, rows=count, a_row=p["v_row"], c_row=panel, inner=p["c_in"], a_inner=1, b_inner=panel,
                     columns=columns, beta=0,
                 )  # fmt: skip
-            with g.each_piece(first, count) as (image, row, column, tiles, place, entry):
-                source, target = g.at(m, (place, panel)), g.at(g.pixels("y", y, image, row, column), (j, 1))
-                planes = f.mul(p["p_plane"], 4), p["p_plane"], panel
-                pixels = p["y_row"], p["y_pixel"], f.mul(p["y_pixel"], 2)
-                g.transform("output", entry, source, target, tiles, columns, *planes, *pixels)
+            g.write_pixels(m, g.at(y, (j, 1)), first, count, columns)
+    f.finish()
+
+
+def _write_few(module: Module) -> None:
+    g = _Function(module, "kg_winograd_pixels")
+    f, p = g.f, g.p
+    x, v = f.pointer(p["x"]), f.pointer(p["v"])
+    target = g.at(v, (p["first"], p["v_row"]))
+    g.read_pixels("input", 0, x, target, p["first"], f.sub(p["last"], p["first"]))
+    f.finish()
+    g = _Function(module, "kg_winograd_few")
+    f, p = g.f, g.p
+    v, w, y, u = (f.pointer(p[name]) for name in ("v", "w", "y", "scratch"))
+    panel, plane = p["panel"], g.weight_plane(p["chunk"])
+    m = g.at(u, (16, plane))
+    down, across = (f.div(f.add(p[size], 1), 2) for size in ("h_out", "w_out"))
+    tiles = f.mul(p["images"], down, across)
+    with f.loop(0, p["c_out"], panel) as j:
+        columns = f.minimum(f.sub(p["c_out"], j), panel)
+        with f.loop(0, p["c_in"], p["chunk"]) as k:
+            terms = f.minimum(f.sub(p["c_in"], k), p["chunk"])
+            strides = p["w_row"], p["w_col"], p["w_in"], f.mul(plane, 4), plane, panel
+            g.transform("weights", 0, g.at(w, (k, p["w_in"]), (j, 1)), u, terms, columns, *strides)
+            with f.loop(0, 16) as e:
+                a, b, c = g.at(v, (e, p["v_plane"]), (k, 1)), g.at(u, (e, plane)), g.at(m, (e, p["p_plane"]))
+                g.product(
+                    a, b, c, rows=tiles, a_row=p["v_row"], c_row=panel, inner=terms, a_inner=1, b_inner=panel,
+                    columns=columns, beta=k,
+                )  # fmt: skip
+        g.write_pixels(m, g.at(y, (j, 1)), 0, tiles, columns)
     f.finish()
 
 
@@ -447,6 +520,7 @@ def winograd_text(vectors: Vectors | None = None) -> str:
     _write_table(module, "kernel", [kernel])
     _write_weights(module)
     _write_forward(module)
+    _write_few(module)
     _write_gradient(module)
     _write_sum(module, vectors)
     return module.text()

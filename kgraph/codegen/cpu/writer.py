@@ -6,7 +6,7 @@ so kernels that differ in them only have one source, are compiled once, and shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -201,6 +201,7 @@ class Writer:
         roots: Sequence[Expr],
         body: Callable[[], None],
         bounds: tuple[str, str] | None = None,
+        limits: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
         """Loops over `groups`; each needed expression is computed in the outermost loop that it allows; `body`
         innermost.
@@ -210,7 +211,9 @@ class Writer:
             roots: what the body reads.
             body: writes the innermost statements.
             bounds: range of the first loop when it is not the whole extent.
+            limits: the same for any loops, by position.
         """
+        ranges = {**({0: bounds} if bounds else {}), **(limits or {})}
         todo = self.pending(roots)
         depth = {expr: _depth(expr, groups) for expr in todo}
         inner = [expr for expr in todo if groups and depth[expr] == len(groups)]
@@ -226,7 +229,7 @@ class Writer:
                 body()
                 return
             group = groups[position]
-            low, high = bounds if bounds and position == 0 else ("", self.size(group.extent))
+            low, high = ranges.get(position, ("", self.size(group.extent)))
             if draws and position == len(groups) - 1:
                 self.draws.write(self, draws, group, (low, high), lambda: level(position + 1))
                 return

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kgraph.codegen.cpu import depthwise, tilelib
+from kgraph.codegen.cpu.cache import Recipe
 from kgraph.codegen.cpu.objects import NativeModule, emit_assembly, emit_object, host_cpu_key, load_object
 from kgraph.codegen.cpu.tiles import SCALARS, Code, Module, Vectors, host_vectors, write_tile
 
@@ -373,9 +374,9 @@ def test_text_is_the_same_every_time() -> None:
 def test_library_is_built_once_through_the_cache() -> None:
     asked: list[str] = []
 
-    def cache(key: str, build: Callable[[], bytes]) -> bytes:
-        asked.append(key)
-        return build()
+    def cache(recipe: Recipe) -> bytes:
+        asked.append(recipe.key)
+        return recipe.build(emit_object)
 
     assert tilelib.load_tiles(cache) is tilelib.load_tiles(cache)
     assert len(asked) <= 1

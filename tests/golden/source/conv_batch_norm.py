@@ -52,26 +52,30 @@ def kernel(ptrs, dims, begin, end, scratch):
     s10 = dim(dims, 11)
     s11 = dim(dims, 12)
     s12 = dim(dims, 13)
+    s13 = dim(dims, 14)
+    s14 = dim(dims, 15)
     for task in range(begin, end):
-        n_low = quotient(task, s1) * s2
-        n_high = min(n_low + s2, s4)
-        h_low = remainder(task, s1) * s0
-        h_high = min(h_low + s0, s3)
+        n_low = quotient(quotient(task, s1), s0) * s2
+        n_high = min(n_low + s2, s3)
+        h_low = remainder(quotient(task, s1), s0) * s4
+        h_high = min(h_low + s4, s5)
+        c_low = remainder(task, s1) * s6
+        c_high = min(c_low + s6, s7)
         call_symbol(
             "kg_conv2d_f32",
-            p0 + h_low * s7 * s8 * 4, p1, p3 + h_low * s8 * 4,
-            n_low, n_high, h_high - h_low, s3, s5, s6, s5, s5, s7, s7, s7, s7,
-            s5, s8, s9, s6, s10, s11, s6, s8, s12,
+            p0 + h_low * s8 * s9 * 4, p1 + c_low * 4, p3 + h_low * s9 * 4 + c_low * 4,
+            n_low, n_high, h_high - h_low, s5, s10, c_high - c_low, s10, s10, s8, s8, s8, s8,
+            s10, s9, s11, s7, s12, s13, s7, s9, s14,
             scratch,
         )
         for i0 in range(n_low, n_high):
             for i1 in range(h_low, h_high):
-                for i2 in range(s3):
-                    for i3 in range(s6):
-                        v0 = load_f32(p3, i0 * s12 + i1 * s8 + i2 * s6 + i3, 3)
+                for i2 in range(s5):
+                    for i3 in range(c_low, c_high):
+                        v0 = load_f32(p3, i0 * s14 + i1 * s9 + i2 * s7 + i3, 3)
                         v1 = load_f32(p2, i3, 2)
                         v2 = v0 - v1
-                        store_f32(p3, i0 * s12 + i1 * s8 + i2 * s6 + i3, v2, 3)
+                        store_f32(p3, i0 * s14 + i1 * s9 + i2 * s7 + i3, v2, 3)
 
 
 # add_rsqrt_mul: map kernel (f32[4], f32[4]) -> (f32[4])
