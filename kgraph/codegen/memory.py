@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kgraph.codegen.loop_rows import independent_rows
 from kgraph.codegen.loops import Layout, contiguous
 from kgraph.ir.dims import DimLike
 from kgraph.ir.graph import Graph, Node, Value
@@ -96,6 +97,8 @@ class MemoryPlan:
     written_in_place: dict[Node, set[Value]] = field(default_factory=dict)  # concatenation -> pieces in place
     kernel_position: dict[Node, int] = field(default_factory=dict)
     tenants: dict[Buffer, dict[Value, None]] = field(default_factory=dict)  # the values that lie in each buffer
+    row_loops: dict[Node, DimLike] = field(default_factory=dict)  # loops whose rows may run apart -> number of rows
+    row_spans: dict[Node, tuple[int, int]] = field(default_factory=dict)  # kernel of one -> life of its temporaries
 
     def put(self, value: Value, place: Place) -> None:
         """Give a value its place (or another one)."""
@@ -311,12 +314,31 @@ class _Planner:
         held = {plan.places[value].buffer for value in (*body.inputs, *body.outputs) if value in plan.places}
         pinned, self._pinned = self._pinned, self._pinned | held
         self.expect(body.outputs[:inits])
+        opened = len(plan.buffers)
         self.walk(body)
         self._pinned = pinned
         self._states(node, begin)
         self.position += 1
         for value in (*node.operands, *node.results):
             plan.places[value].buffer.last = max(plan.places[value].buffer.last, self.position)
+        self._rows_apart(node, begin, opened)
+
+    def _rows_apart(self, loop: Node, begin: int, opened: int) -> None:
+        """Where one row may be at the end of a turn while another is at its start, no two values of a turn share
+        memory, except as rows of equal size.
+
+        Args:
+            loop: the loop that was just planned.
+            begin: its position.
+            opened: number of buffers before its body.
+        """
+        rows = independent_rows(loop)
+        if rows is None:
+            return
+        self.plan.row_loops[loop] = rows
+        for buffer in self.plan.buffers[opened:]:
+            buffer.first, buffer.last = begin, max(buffer.last, self.position)
+        self.plan.row_spans.update((node, (begin, self.position)) for node in loop.regions[0].nodes)
 
     def _states(self, node: Node, begin: int) -> None:
         """Write new states over the old: at once where nothing reads the old one later, else at the turn's end."""

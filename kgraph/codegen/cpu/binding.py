@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from kgraph.codegen.costs import KernelCost, kernel_costs
 from kgraph.codegen.cpu.driver import FAULT_ROW, Loop, Run, Schedule, ScheduleBuilder, Sink, Slot, Source
 from kgraph.codegen.cpu.kernel import EmittedKernel
 from kgraph.codegen.cpu.pool import get_num_threads
+from kgraph.codegen.cpu.row_loops import RowLoop, rows_per_block
 from kgraph.codegen.cpu.writer import FAULT_WRONG_ROW, CeilDiv, FaultBuffer, FaultSite, Quantity, quantity
 from kgraph.codegen.launches import KernelClock, KernelTime, Launch
 from kgraph.codegen.memory import Arena, Buffer, Copy, Place, place_buffers
@@ -23,6 +25,7 @@ from kgraph.codegen.program import Array, Executable
 from kgraph.errors import DataError, InternalError
 from kgraph.ir.dims import Dim, DimLike, evaluate_shape
 from kgraph.ir.graph import Graph, Node, Value
+from kgraph.ir.ops.control import scan_parts
 from kgraph.ir.types import itemsize, numpy_dtype
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ def _aligned(size: int) -> Array:
 
 class CpuExecutable(Executable):
     """A `CpuProgram` with memory for one set of sizes."""
+
+    cuts_loops = True
+    """Whether loops whose rows do not depend on one another are cut by rows; see `row_loops`."""
 
     def __init__(self, program: CpuProgram, dims: Mapping[str, int], params: Mapping[str, Array]) -> None:
         super().__init__(program.graph, dims)
@@ -70,21 +76,23 @@ class CpuExecutable(Executable):
             found = self._sizes[dim] = dim.evaluate(self.dims)
         return found
 
-    def _bytes(self, value: Value) -> int:
+    def bytes(self, value: Value) -> int:
+        """Size of a value."""
         return self.size(value.type.volume) * itemsize(value.dtype)
 
     def _place(self) -> Arena:
         """Allocate the arena: planned buffers, then the kernels' temporaries, which live for one kernel each."""
         plan = self.program.plan
         for value in self.graph.inputs:
-            self._inputs[value.name] = _typed(_aligned(self._bytes(value)), value, self.dims)
+            self._inputs[value.name] = _typed(_aligned(self.bytes(value)), value, self.dims)
         spans = [(self.size(buffer.bytes), buffer.first, buffer.last) for buffer in plan.buffers]
         self._temporary_at: dict[tuple[Node, int], int] = {}
         for node, kernel in self.program.kernels.items():
             at = plan.kernel_position[node]
+            first, last = plan.row_spans.get(node, (at, at))
             for number, temporary in enumerate(kernel.temporaries):
                 self._temporary_at[node, number] = len(spans)
-                spans.append((quantity(temporary.volume, self.size) * itemsize(temporary.dtype), at, at))
+                spans.append((quantity(temporary.volume, self.size) * itemsize(temporary.dtype), first, last))
         arena = place_buffers(spans)
         self._memory = _aligned(arena.bytes)
         base = self._memory.ctypes.data
@@ -122,7 +130,7 @@ class CpuExecutable(Executable):
         """The array of a graph output; outputs are row-major buffers of their own."""
         place = self.program.plan.places[value]
         start = self.address(place, value.dtype) - self._memory.ctypes.data
-        return _typed(self._memory[start : start + self._bytes(value)], value, self.dims)
+        return _typed(self._memory[start : start + self.bytes(value)], value, self.dims)
 
     # -- running ------------------------------------------------------------------------------------------------------
     def input(self, name: str) -> Array:
@@ -203,19 +211,23 @@ class CpuExecutable(Executable):
     def _launch(self, found: KernelCost) -> Launch:
         kernel = self.program.kernels[found.node]
         tasks = max((quantity(phase.tasks, self.size) for phase in kernel.phases), default=0)
+        rows, tasks = self._table.row_blocks.get(found.node, (0, tasks))
         threads = min(max(tasks, 1), 1 if self.program.options.num_threads == 1 else get_num_threads())
-        variant = _variant(kernel, self.size)
+        variant = _variant(kernel, self.size, rows)
         return Launch(found.node, found.turns, found.cost, variant, tasks, threads, found.loop)
 
 
 _LIBRARY_CALL = re.compile(r'"kg_(\w+?)_f(?:32|64)"')
 
 
-def _variant(kernel: EmittedKernel, size: Callable[[DimLike], int]) -> str:
-    """The routines of the tile library that a kernel calls, and the block of a task of a product: `gemm 28x64`."""
+def _variant(kernel: EmittedKernel, size: Callable[[DimLike], int], rows: int = 0) -> str:
+    """The routines of the tile library that a kernel calls, and the block of a task of a product: `gemm 28x64`.
+
+    rows: of a task, where the loop around decides.
+    """
     routines = dict.fromkeys(_LIBRARY_CALL.findall(kernel.source))
     cuts = [q for q in kernel.sizes if isinstance(q, CeilDiv) and q.label.startswith(("gemm rows", "gemm columns"))]
-    block = "x".join(str(quantity(cut, size)) for cut in cuts)
+    block = "x".join(str(quantity(cut, size, rows)) for cut in cuts)
     return " ".join([*routines, block]).strip()
 
 
@@ -229,18 +241,28 @@ class _Clock(KernelClock):
     def __init__(self, table: _Table) -> None:
         table.schedule.timings = None  # begin at zero, whoever measured before
         self._schedule, self._timings = table.schedule, table.schedule.time_entries()
-        self._nodes = table.nodes
+        self._nodes, self._parts = table.nodes, table.parts
 
     def kernels(self) -> dict[Node, KernelTime]:
-        """A kernel of several phases has several entries, which are called equally often."""
+        """A kernel of several phases has several entries, which are called equally often.
+
+        In a loop cut by rows several threads add to the times of its kernels: what the loop took in all is shared out
+        in their proportion.
+        """
         entries: dict[Node, list[int]] = {}
         for entry, node in self._nodes.items():
             entries.setdefault(node, []).append(entry)
-        return {node: self._sum(numbers) for node, numbers in entries.items()}
+        times = {node: self._sum(numbers) for node, numbers in entries.items()}
+        for loop, parts in self._parts.items():
+            whole, busy = int(self._timings[loop, 0]), int(self._timings[parts, 0].sum())
+            for node in (self._nodes[part] for part in parts):
+                times[node] = KernelTime(whole * times[node].ns // max(1, busy), times[node].calls)
+        return times
 
     def copies(self) -> KernelTime:
         """Everything in the table that is no kernel."""
-        return self._sum(entry for entry in range(len(self._timings)) if entry not in self._nodes)
+        kernels = self._nodes.keys() | self._parts.keys()
+        return self._sum(entry for entry in range(len(self._timings)) if entry not in kernels)
 
     def _sum(self, entries: Iterable[int]) -> KernelTime:
         rows = self._timings[list(entries)]
@@ -262,22 +284,30 @@ class _Table:
         self.loops: dict[Node, Loop] = {}
         self.scratch = 0
         self.nodes: dict[int, Node] = {}  # by entry
+        self.parts: dict[int, list[int]] = {}  # entry of a loop cut by rows -> those of its kernels
+        self.row_blocks: dict[Node, tuple[int, int]] = {}  # kernel of such a loop -> rows of a task, tasks
         self.sites: list[FaultSite] = []
         self.fault_cells: list[tuple[Array, int]] = []  # where the address of the fault words goes
 
-    def _number(self, value: Quantity) -> int:
+    def _number(self, value: Quantity, rows: int) -> int:
         if isinstance(value, FaultBuffer):
             return 0  # filled in when the table is closed
         if isinstance(value, FaultSite):
             self.sites.append(value)
             return len(self.sites) - 1
-        return quantity(value, self.exe.size)
+        return quantity(value, self.exe.size, rows)
 
     def write(self, graph: Graph) -> None:
         """Entries for one level of the schedule."""
         for node in graph.nodes:
             if node.op.name == "scan":
-                self._loop(node)
+                for copy in self.plan.copies_before.get(node, []):
+                    self._copy(copy)
+                rows = self._rows_of_block(node)
+                if rows:
+                    self._row_loop(node, rows)
+                else:
+                    self._loop(node)
             elif node in self.program.kernels:
                 self._kernel(node, self.program.kernels[node])
 
@@ -291,30 +321,43 @@ class _Table:
             dims[place] = self.schedule.fault.ctypes.data
 
     def _kernel(self, node: Node, kernel: EmittedKernel) -> None:
+        pointers, places = self._pointers(node, kernel)
+        for k, place in enumerate(places):
+            size = itemsize((*node.operands, *node.results)[k].dtype)
+            self._move(pointers.ctypes.data + 8 * k, int(pointers[k]), place, size)
+        self.keep.append(pointers)
+        self.scratch = max(self.scratch, quantity(kernel.scratch, self.exe.size))
+        for phase, dims in zip(kernel.phases, self._sizes(kernel), strict=True):
+            tasks = quantity(phase.tasks, self.exe.size)
+            if tasks == 0:
+                continue
+            entry = self.builder.call(
+                self.program.functions[node], pointers.ctypes.data, dims, tasks, parallel=self._shared(tasks)
+            )
+            self.nodes[entry] = node
+
+    def _shared(self, tasks: int) -> bool:
+        return tasks > 1 and self.program.options.num_threads != 1
+
+    def _pointers(self, node: Node, kernel: EmittedKernel) -> tuple[Array, list[Place]]:
+        """Addresses of operands, results and temporaries; and where the former lie."""
         exe = self.exe
         values = [*node.operands, *node.results]
         places = [self.plan.places[value] for value in values]
-        pointers = np.zeros(len(values) + len(kernel.temporaries), np.int64)
-        for k, (value, place) in enumerate(zip(values, places, strict=True)):
-            pointers[k] = exe.address(place, value.dtype)
-            self._move(pointers.ctypes.data + 8 * k, int(pointers[k]), place, itemsize(value.dtype))
-        for number in range(len(kernel.temporaries)):
-            pointers[len(values) + number] = exe.temporary(node, number)
-        self.keep.append(pointers)
-        sizes = [self._number(q) for q in kernel.sizes]
-        self.scratch = max(self.scratch, quantity(kernel.scratch, exe.size))
+        addresses = [exe.address(place, value.dtype) for value, place in zip(values, places, strict=True)]
+        addresses += [exe.temporary(node, number) for number in range(len(kernel.temporaries))]
+        return np.array(addresses, np.int64), places
+
+    def _sizes(self, kernel: EmittedKernel, rows: int = 0) -> list[int]:
+        """For each phase the address of its sizes; rows: of a task, where the loop around decides."""
+        sizes = [self._number(q, rows) for q in kernel.sizes]
+        addresses: list[int] = []
         for phase in kernel.phases:
             dims = np.array([phase.number, *sizes], np.int64)
             self.keep.append(dims)
             self.fault_cells += [(dims, k + 1) for k, q in enumerate(kernel.sizes) if isinstance(q, FaultBuffer)]
-            tasks = quantity(phase.tasks, exe.size)
-            if tasks == 0:
-                continue
-            shared = tasks > 1 and self.program.options.num_threads != 1
-            entry = self.builder.call(
-                self.program.functions[node], pointers.ctypes.data, dims.ctypes.data, tasks, parallel=shared
-            )
-            self.nodes[entry] = node
+            addresses.append(dims.ctypes.data)
+        return addresses
 
     def _move(self, cell: int, start: int, place: Place, size: int) -> None:
         """Let the loops around move a pointer: the innermost directly, an outer one by its start."""
@@ -325,8 +368,6 @@ class _Table:
             target = self.loops[walk.loop].slot(target, begin, self.exe.size(walk.step) * size)
 
     def _loop(self, node: Node) -> None:
-        for copy in self.plan.copies_before.get(node, []):
-            self._copy(copy)
         self.loops[node] = self.builder.begin_loop(self.exe.size(node.attrs["length"]))
         self.write(node.regions[0])
         for copy in self.plan.copies_in_loop.get(node, []):
@@ -334,8 +375,65 @@ class _Table:
         self.builder.end_loop()
 
     def _copy(self, copy: Copy) -> None:
-        if copy.target.walks or copy.source.walks:
-            raise InternalError("a copy between kernels moves with a loop")
-        target, source = (self.exe.address(place, "u8") for place in (copy.target, copy.source))
+        target, source = self._ends(copy)
         if target != source:
             self.builder.copy(target, source, self.exe.size(copy.bytes))
+
+    def _ends(self, copy: Copy) -> tuple[int, int]:
+        """Addresses of target and source."""
+        if copy.target.walks or copy.source.walks:
+            raise InternalError("a copy between kernels moves with a loop")
+        return self.exe.address(copy.target, "u8"), self.exe.address(copy.source, "u8")
+
+    # -- loops cut by rows --------------------------------------------------------------------------------------------
+    def _rows_of_block(self, node: Node) -> int:
+        """Rows of a task where a loop is cut by rows; 0: it is walked kernel by kernel."""
+        rows = self.plan.row_loops.get(node)
+        if rows is None or not self.exe.cuts_loops:
+            return 0
+        kernels = [self.program.kernels[inner] for inner in node.regions[0].nodes if inner in self.program.kernels]
+        count = self.exe.size(rows)
+        if not count or any(kernel.rows != rows or len(kernel.phases) != 1 for kernel in kernels):
+            return 0
+        _, _, invariants = scan_parts(node)
+        block = rows_per_block(count, sum(self.exe.bytes(value) for value in invariants if value.shape[:1] != (rows,)))
+        tasks = max((quantity(kernel.phases[0].tasks, self.exe.size) for kernel in kernels), default=0)
+        return block if block < count or tasks == 1 else 0
+
+    def _row_loop(self, node: Node, rows: int) -> None:
+        """One entry for all of a loop, with blocks of `rows` rows as tasks."""
+        exe, count = self.exe, self.exe.size(self.plan.row_loops[node])
+        loop = RowLoop(exe.size(node.attrs["length"]), -(-count // rows))
+        moving: list[tuple[int, Place, int]] = []
+        parts: list[int] = []
+        scratch = 0
+        for inner in node.regions[0].nodes:
+            kernel = self.program.kernels.get(inner)
+            if kernel is None:
+                continue
+            pointers, places = self._pointers(inner, kernel)
+            (dims,) = self._sizes(kernel, rows)
+            parts.append(self.builder.part())
+            first = loop.call(self.program.functions[inner], pointers, dims, parts[-1])
+            values = [*inner.operands, *inner.results]
+            moving += [(first + k, places[k], itemsize(value.dtype)) for k, value in enumerate(values)]
+            self.nodes[parts[-1]] = inner
+            self.row_blocks[inner] = rows, loop.blocks
+            scratch = max(scratch, quantity(kernel.scratch, exe.size, rows))
+        for copy in self.plan.copies_in_loop.get(node, []):
+            size = exe.size(copy.bytes)
+            loop.carry(*self._ends(copy), size // count * rows, size)
+        self.scratch = max(self.scratch, loop.skip + scratch)
+        loop.close()
+        for place, where, size in moving:
+            self._move_rows(loop, node, place, where, size)
+        self.parts[self.builder.rows(loop, parallel=self._shared(loop.blocks))] = parts
+
+    def _move_rows(self, loop: RowLoop, node: Node, place: int, where: Place, size: int) -> None:
+        """Let a pointer of a kernel move with its own loop, and its start with the loops around that."""
+        own = [walk for walk in where.walks if walk.loop is node]
+        around = tuple(walk for walk in where.walks if walk.loop is not node)
+        for walk in own:
+            loop.start[place] += self.exe.size(walk.start) * size
+            loop.move(place, self.exe.size(walk.step) * size)
+        self._move(loop.start.ctypes.data + 8 * place, int(loop.start[place]), replace(where, walks=around), size)

@@ -37,6 +37,7 @@ from kgraph.codegen.cpu.pool import (
     write_pool,
     write_restore_denormals,
 )
+from kgraph.codegen.cpu.row_loops import RowLoop, write_walk_rows
 from kgraph.codegen.cpu.tiles import Code, Module, Operand, Variable
 
 __all__ = [
@@ -57,12 +58,14 @@ DRIVER_VERSION = 2
 
 # An entry of the table is eight words; the first is its kind.
 ENTRY_WORDS = 8
-CALL, LOOP, LOOP_END, COPY, ZERO, END = range(6)
+CALL, LOOP, LOOP_END, COPY, ZERO, END, ROWS, PART = range(8)
 #   CALL      1 function  2 ptrs  3 dims  4 tasks  5 whether tasks may run in parallel
 #   LOOP      1 turns  2 slots  3 number of slots  4 address of its LOOP_END  5 turns left (state)
 #   LOOP_END  1 address of its LOOP
 #   COPY      1 target  2 source  3 bytes
 #   ZERO      1 target  2 bytes
+#   ROWS      1 plan of a `RowLoop`  2 tasks  3 whether tasks may run in parallel
+#   PART      nothing to do: the place of the timings of a kernel that a ROWS calls
 
 # A slot is a word somewhere (in a ptrs array, an entry, another slot's start) that moves with a loop.
 SLOT_WORDS = 3  # address of the word, value at the first turn, bytes added after each turn
@@ -93,6 +96,7 @@ def driver_text() -> str:
     module.declare("declare i32 @clock_gettime(i32, ptr)")
     write_pool(module)
     _write_stamp(module)
+    write_walk_rows(module)
     _write_gather_rows(module)
     _write_gather(module)
     _write_keep(module)
@@ -216,6 +220,7 @@ def _write_walk(module: Module) -> None:
     f.jump("fetch")
     f.label("fetch")
     kinds = {CALL: "call", LOOP: "loop", LOOP_END: "loop_end", COPY: "copy", ZERO: "zero"}
+    kinds |= {ROWS: "rows", PART: "following"}
     cases = " ".join(f"i64 {kind}, label %{label}" for kind, label in kinds.items())
     f.do(f"switch i64 {f.word(at.get(), 0)}, label %over [{cases}]")
 
@@ -229,6 +234,18 @@ def _write_walk(module: Module) -> None:
     f.label("call_parallel")
     f.do(f"call void @parallel(ptr %pool, i64 {function}, i64 {ptrs}, i64 {dims}, i64 {tasks}, i64 %scratch)")
     after("call_parallel")
+
+    f.label("rows")
+    rows_plan, row_tasks, shared = (f.word(at.get(), word) for word in range(1, 4))
+    job = f"i64 {rows_plan}, i64 %timings, "
+    f.do(f"br i1 {f.compare('ne', shared, 0)}, label %rows_parallel, label %rows_serial")
+    f.label("rows_serial")
+    f.do(f"call {KERNEL} @walk_rows({job}i64 0, i64 {row_tasks}, i64 %scratch)")
+    after("rows_serial")
+    f.label("rows_parallel")
+    walk_rows = f.let("ptrtoint ptr @walk_rows to i64")
+    f.do(f"call void @parallel(ptr %pool, i64 {walk_rows}, {job}i64 {row_tasks}, i64 %scratch)")
+    after("rows_parallel")
 
     f.label("copy")
     target, source, size = (f.word(at.get(), word) for word in range(1, 4))
@@ -337,10 +354,21 @@ class ScheduleBuilder:
         self._entries: list[list[int]] = []
         self._loops: list[Loop] = []
         self._open: list[Loop] = []
+        self._row_loops: list[RowLoop] = []
 
     def call(self, function: int, ptrs: int, dims: int, tasks: int = 1, *, parallel: bool = False) -> int:
         """``function(ptrs, dims, begin, end, scratch)`` over [0, tasks); returns the entry's number."""
         return self._entry(CALL, function, ptrs, dims, tasks, int(parallel))
+
+    def rows(self, loop: RowLoop, *, parallel: bool = False) -> int:
+        """All of a loop, block by block; returns the entry's number."""
+        plan = loop.finish()
+        self._row_loops.append(loop)
+        return self._entry(ROWS, plan.ctypes.data, loop.blocks, int(parallel))
+
+    def part(self) -> int:
+        """An entry that only keeps the time of a kernel of a `RowLoop`; returns its number."""
+        return self._entry(PART)
 
     def copy(self, target: int, source: int, size: int) -> int:
         """Copy `size` bytes; the areas do not overlap."""
@@ -377,7 +405,9 @@ class ScheduleBuilder:
             entries[loop.entry, 3] = len(loop.slots)
             entries[loop.entry, 4] = _row_address(entries, loop.end)
             entries[loop.end, 1] = _row_address(entries, loop.entry)
-        return Schedule(entries, slots, scratch)
+        schedule = Schedule(entries, slots, scratch)
+        schedule.keep += self._row_loops
+        return schedule
 
     def _slot_table(self) -> Words:
         slots = [slot for loop in self._loops for slot in loop.slots]
@@ -631,7 +661,7 @@ def _digest() -> str:
     """A digest of the files that write the driver: an edited checkout must not meet its old objects."""
     here = Path(__file__)
     try:
-        texts = [here.with_name(name).read_bytes() for name in ("driver.py", "pool.py", "tiles.py")]
+        texts = [here.with_name(name).read_bytes() for name in ("driver.py", "row_loops.py", "pool.py", "tiles.py")]
     except OSError:
         return ""
     return hashlib.sha256(b"".join(texts)).hexdigest()

@@ -22,13 +22,23 @@ def extents(groups: Sequence[Group]) -> DimLike:
 
 
 def task_bounds(
-    ctx: KernelContext, groups: Sequence[Group], per_item: DimLike = 1, *, folds: bool = False
+    ctx: KernelContext,
+    groups: Sequence[Group],
+    per_item: DimLike = 1,
+    domain: Domain | None = None,
+    *,
+    folds: bool = False,
 ) -> tuple[tuple[str, str] | None, Quantity]:
-    """Cut the first loop into tasks: (its bounds in a task, number of tasks); see `chunked`."""
+    """Cut the first loop into tasks: (its bounds in a task, number of tasks); see `chunked`.
+
+    domain: of the loops, where they write nothing but the rows (axis 0) that they are at.
+    """
     if not groups:
         return None, 1
     w = ctx.writer
-    chunk, tasks = chunked(groups[0].extent, extents(groups[1:]) * per_item, folds=folds)
+    if domain is not None and domain.axis_loop.get(0) == groups[0].loops[0]:
+        ctx.rows = domain.shape[0]
+    chunk, tasks = chunked(groups[0].extent, extents(groups[1:]) * per_item, folds=folds, blocks_of=ctx.rows)
     step, extent = w.size(chunk), w.size(groups[0].extent)
     w.line(f"low = begin * {step}")
     w.line(f"high = min(end * {step}, {extent})")
@@ -56,7 +66,7 @@ def emit_map(ctx: KernelContext) -> EmittedKernel:
     stores = stores_of(ctx, tracer, domain, range(len(ctx.results)))
     groups = domain.groups(range(len(domain.shape)), list(tracer.affines), "i")
     ctx.writer.groups = groups
-    bounds, tasks = task_bounds(ctx, groups)
+    bounds, tasks = task_bounds(ctx, groups, domain=domain)
     guarded = find_guard(tracer, groups, stores)
     if guarded:
         _write_guarded(ctx, groups, guarded, bounds)

@@ -3,7 +3,8 @@
 No buffer shares memory with another one; inputs, params, constants, results, temporaries and the scratch of each thread
 lie between red zones.  What no kernel has written yet is NaN (in floats).  After each kernel the zones are looked at:
 a stray write is an error that names kernel and buffer.  The table that is walked, the kernels, their arguments and the
-way tasks are shared are those of a program that is not guarded; only the loop around them is here.
+way tasks are shared are those of a program that is not guarded (of one that cuts no loop by rows); only the loop around
+them is here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ __all__ = ["GuardedExecutable"]
 
 class GuardedExecutable(CpuExecutable):
     """A `CpuExecutable` whose buffers lie between red zones; runs of all guarded programs wait for one another."""
+
+    cuts_loops = False  # loops are walked kernel by kernel, so that the first stray write is found
 
     def __init__(self, program: CpuProgram, dims: Mapping[str, int], params: Mapping[str, Array], form: Guard) -> None:
         self._form = form

@@ -48,6 +48,7 @@ class EmittedKernel:
         phases: the calls that make up the kernel, in order.
         scratch: bytes of scratch per thread.
         temporaries: buffers after operands and results in `ptrs`.
+        rows: where a task may be a block of so many rows of all results (axis 0): their number; see `CeilDiv.by_rows`.
         header: comment lines with layers and shapes, for people; not part of what is compiled.
     """
 
@@ -57,6 +58,7 @@ class EmittedKernel:
     phases: list[Phase]
     scratch: Quantity = 0
     temporaries: list[Temporary] = field(default_factory=list)
+    rows: DimLike | None = None
     header: str = ""
 
 
@@ -112,6 +114,7 @@ class KernelContext:
         self.temporaries: list[Temporary] = []
         self.convolution: Convolution = "auto"
         self.in_place: set[int] = set()  # operands of a concatenation that lie in its result already
+        self.rows: DimLike | None = None  # see `EmittedKernel`
         self.count = len(node.operands) + len(node.results)
         self.operands: dict[Value, BufferRef] = {}
         for position, (inner, outer) in enumerate(zip(self.region.inputs, node.operands, strict=True)):
@@ -158,6 +161,7 @@ class KernelContext:
             phases=list(phases),
             scratch=scratch,
             temporaries=self.temporaries,
+            rows=self.rows,
             header=header_text(self.node),
         )
 
@@ -179,10 +183,13 @@ def header_text(node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def chunked(rows: DimLike, per_row: DimLike, grain: int = GRAIN, *, folds: bool = False) -> tuple[CeilDiv, CeilDiv]:
+def chunked(
+    rows: DimLike, per_row: DimLike, grain: int = GRAIN, *, folds: bool = False, blocks_of: DimLike | None = None
+) -> tuple[CeilDiv, CeilDiv]:
     """(rows per task, number of tasks): at most about `grain` elements a task, whatever the number of threads.
 
     folds: each row is a loop of its own, which runs element by element where the row is shorter than a vector.
+    blocks_of: where a task may also be a block of these rows, each of which is as many of `rows`.
     """
 
     def chunk(evaluate: Callable[[DimLike], int]) -> int:
@@ -197,5 +204,9 @@ def chunked(rows: DimLike, per_row: DimLike, grain: int = GRAIN, *, folds: bool 
         count = evaluate(rows)
         return -(-count // chunk(evaluate))
 
-    label = f"{rows}|{per_row}|{grain}|{folds}"
-    return CeilDiv(chunk, "chunk " + label), CeilDiv(tasks, "tasks " + label)
+    def block(evaluate: Callable[[DimLike], int], count: int) -> int:
+        return count * (evaluate(rows) // max(1, evaluate(1 if blocks_of is None else blocks_of)))
+
+    label = f"{rows}|{per_row}|{grain}|{folds}" + ("" if blocks_of is None else f"|{blocks_of}")
+    by_rows = None if blocks_of is None else block
+    return CeilDiv(chunk, "chunk " + label, by_rows), CeilDiv(tasks, "tasks " + label)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kgraph.codegen.cpu.elementwise import Store, task_bounds, write_stores
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase, chunked
-from kgraph.codegen.cpu.writer import SCOPES, FaultSite
+from kgraph.codegen.cpu.writer import SCOPES, CeilDiv, FaultSite
 from kgraph.codegen.loops import loop_index
-from kgraph.ir.dims import DimLike, shape_volume
+from kgraph.ir.dims import DimLike, Shape, shape_volume
 from kgraph.ir.graph import Node
 from kgraph.ir.types import itemsize
 
@@ -14,12 +14,14 @@ __all__ = ["emit_concat", "emit_cumsum", "emit_pool_grad", "emit_scatter"]
 
 
 def emit_concat(ctx: KernelContext) -> EmittedKernel:
-    """Copies each operand to its place in the result."""
+    """Copies each operand to its place in the result.  A task is a range of rows, where all operands have these."""
     w, result = ctx.writer, ctx.results[0]
     node = ctx.region.outputs[0].producer
     assert node is not None
-    axis = node.attrs["axis"] % len(node.results[0].shape)
+    shape = node.results[0].shape
+    axis = node.attrs["axis"] % len(shape)
     offset: DimLike = 0
+    bounds, tasks = _row_range(ctx, shape) if axis and shape[0] != 1 else (None, 1)
     in_place = set(ctx.in_place)
     for value in node.operands:
         if ctx.operands[value].position in in_place:
@@ -30,11 +32,23 @@ def emit_concat(ctx: KernelContext) -> EmittedKernel:
         tracer = ctx.tracer()
         shifted = tuple(i + offset if a == axis else i for a, i in enumerate(domain.index))
         stores: list[Store] = [(result, tracer.address(result, shifted), tracer.element(value, domain.index))]
-        w.groups = domain.groups(range(len(domain.shape)), list(tracer.affines), "i")
+        rows = domain.groups([0], [], "r") if bounds else []
+        rest = range(1 if rows else 0, len(domain.shape))
+        w.groups = [*rows, *domain.groups(rest, list(tracer.affines), "i")]
         w.forget([e for _, _, e in stores])
-        write_stores(ctx, w.groups, stores, None)
+        write_stores(ctx, w.groups, stores, bounds)
         offset = offset + value.shape[axis]
-    return ctx.finish([Phase(0, 1)])
+    return ctx.finish([Phase(0, tasks)])
+
+
+def _row_range(ctx: KernelContext, shape: Shape) -> tuple[tuple[str, str], CeilDiv]:
+    """Cut axis 0 of a shape into tasks: (bounds of its loop in a task, number of tasks)."""
+    w, ctx.rows = ctx.writer, shape[0]
+    chunk, tasks = chunked(shape[0], shape_volume(shape[1:]), blocks_of=shape[0])
+    step, extent = w.size(chunk), w.size(shape[0])
+    w.line(f"low = begin * {step}")
+    w.line(f"high = min(end * {step}, {extent})")
+    return ("low", "high"), tasks
 
 
 def emit_cumsum(ctx: KernelContext) -> EmittedKernel:

@@ -129,6 +129,7 @@ def emit_gemm(ctx: KernelContext) -> EmittedKernel:
             f"i_high - i_low, j_high - j_low, {size['k']}, 0, scratch",
         )
         _gemm_epilogue(ctx, raw, c)
+    ctx.rows = m if raw.type.rank == 2 else None
     tasks = CeilDiv(lambda ev: ev(batch) * cut.row_blocks().compute(ev) * cut.column_blocks().compute(ev), "gemm tasks")
     return ctx.finish([Phase(0, tasks)], scratch)
 
@@ -158,10 +159,12 @@ class _ScratchBlock:
 
     def scratch(self, cut: _GemmCut) -> CeilDiv:
         """Bytes for the library and the block."""
-        rows, columns = cut.rows(), self.raw.shape[-1]
-        return CeilDiv(
-            lambda ev: self._offset(ev) + rows.compute(ev) * ev(columns) * self.bytes, "block in " + self.library.label
-        )
+        planned, columns = cut.rows(), self.raw.shape[-1]
+
+        def size(ev: Evaluate, rows: int) -> int:
+            return self._offset(ev) + rows * ev(columns) * self.bytes
+
+        return CeilDiv(lambda ev: size(ev, planned.compute(ev)), "block in " + self.library.label, size)
 
 
 def write_call(w: Writer, symbol: str, *groups: str) -> None:
@@ -222,16 +225,21 @@ class _GemmCut:
         return rows, columns
 
     def rows(self) -> CeilDiv:
-        return CeilDiv(lambda ev: self._plan(ev)[0], f"gemm rows {self.m}|{self.n}|{self.k}")
+        return self._part("rows", lambda ev: self._plan(ev)[0], lambda ev, rows: rows)
 
     def columns(self) -> CeilDiv:
-        return CeilDiv(lambda ev: self._plan(ev)[1], f"gemm columns {self.m}|{self.n}|{self.k}")
+        return self._part("columns", lambda ev: self._plan(ev)[1], lambda ev, rows: max(1, ev(self.n)))
 
     def row_blocks(self) -> CeilDiv:
-        return CeilDiv(lambda ev: -(-ev(self.m) // self._plan(ev)[0]), f"gemm row blocks {self.m}|{self.n}|{self.k}")
+        return self._part(
+            "row blocks", lambda ev: -(-ev(self.m) // self._plan(ev)[0]), lambda ev, rows: -(-ev(self.m) // rows)
+        )
 
     def column_blocks(self) -> CeilDiv:
-        return CeilDiv(lambda ev: -(-ev(self.n) // self._plan(ev)[1]), f"gemm column blocks {self.m}|{self.n}|{self.k}")
+        return self._part("column blocks", lambda ev: -(-ev(self.n) // self._plan(ev)[1]), lambda ev, rows: 1)
+
+    def _part(self, name: str, compute: Callable[[Evaluate], int], by_rows: Callable[[Evaluate, int], int]) -> CeilDiv:
+        return CeilDiv(compute, f"gemm {name} {self.m}|{self.n}|{self.k}", by_rows)
 
 
 # -- convolution ------------------------------------------------------------------------------------------------------

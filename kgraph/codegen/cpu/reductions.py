@@ -89,7 +89,7 @@ def emit_rows(ctx: KernelContext) -> EmittedKernel:
     outer = domain.groups(kept_axes, affines, "i")
     inner = domain.groups(axes, affines, "j")
     w.groups = [*outer, *inner]
-    bounds, tasks = task_bounds(ctx, outer, row_length, folds=True)
+    bounds, tasks = task_bounds(ctx, outer, row_length, domain, folds=True)
     plan = _RowPlan(ctx, folds, stores, row_stores, inner, position, row_length)
     w.nest(outer, [], plan.write, bounds)
     return ctx.finish([Phase(0, tasks)], scratch=plan.scratch())

@@ -36,10 +36,14 @@ SCOPES = 64
 
 @dataclass(frozen=True)
 class CeilDiv:
-    """`ceil(volume / (grain // divisor))`-like sizes that no polynomial can say; evaluated when a program is bound."""
+    """`ceil(volume / (grain // divisor))`-like sizes that no polynomial can say; evaluated when a program is bound.
+
+    by_rows: where the size says how a kernel is cut into tasks: what it is when each task gets so many rows.
+    """
 
     compute: Callable[[Callable[[DimLike], int]], int]
     label: str
+    by_rows: Callable[[Callable[[DimLike], int], int], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ FAULT_WRONG_ROW = 2
 """fault[0] when a kernel met a row number outside its table: fault[1] is the site, fault[2] the number."""
 
 
-def quantity(value: Quantity, evaluate: Callable[[DimLike], int]) -> int:
-    """The number that a quantity stands for, given how to evaluate a size."""
+def quantity(value: Quantity, evaluate: Callable[[DimLike], int], rows: int = 0) -> int:
+    """The number that a quantity stands for, given how to evaluate a size; rows: of each task, if that is given too."""
     if isinstance(value, (FaultBuffer, FaultSite)):
         raise TypeError("faults are numbered by the executable")
+    if rows and isinstance(value, CeilDiv) and value.by_rows is not None:
+        return value.by_rows(evaluate, rows)
     return value.compute(evaluate) if isinstance(value, CeilDiv) else evaluate(value)
 
 
