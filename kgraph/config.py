@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from kgraph.errors import InvalidArgumentError
 
-__all__ = ["Convolution", "Guard", "SettingError", "Settings", "settings"]
+__all__ = ["Attention", "Convolution", "Guard", "SettingError", "Settings", "settings"]
 
+Attention = Literal["auto", "unfused"]
 Convolution = Literal["auto", "direct", "winograd"]
 Guard = Literal["", "zones", "pages"]
 
@@ -39,6 +40,7 @@ _VARIABLES = (
     "KGRAPH_NUM_THREADS",
     "KGRAPH_CONV",
     "KGRAPH_GUARD",
+    "KGRAPH_ATTENTION",
     "XDG_CACHE_HOME",
     "LOCALAPPDATA",
     "HOME",
@@ -83,6 +85,8 @@ class Settings:
             `"auto"` takes the faster.
         guard: `KGRAPH_GUARD`: `"zones"` runs programs kernel by kernel in memory with red zones, and stops at the first
             write outside a buffer; `"pages"` puts pages that may not be accessed there.  `""`: neither.
+        attention: `KGRAPH_ATTENTION`: `"unfused"` keeps attention as the products and the softmax it is written with,
+            `"auto"` makes one op of it, whose kernel stores no scores.
     """
 
     dump: str | None
@@ -95,6 +99,7 @@ class Settings:
     num_threads: int
     convolution: Convolution
     guard: Guard
+    attention: Attention
 
 
 def settings() -> Settings:
@@ -121,6 +126,7 @@ def _parse(raw: tuple[str, ...]) -> Settings:
         num_threads=_num_threads(value["KGRAPH_NUM_THREADS"]),
         convolution=_convolution(value["KGRAPH_CONV"]),
         guard=_guard(value["KGRAPH_GUARD"]),
+        attention=_attention(value["KGRAPH_ATTENTION"]),
     )
 
 
@@ -198,6 +204,14 @@ def _guard(text: str) -> Guard:
     if text.lower() == "pages":
         return "pages"
     raise SettingError("KGRAPH_GUARD", text, "1 or zones; pages; 0")
+
+
+def _attention(text: str) -> Attention:
+    if text.lower() in ("", "auto"):
+        return "auto"
+    if text.lower() == "unfused":
+        return "unfused"
+    raise SettingError("KGRAPH_ATTENTION", text, "auto or unfused")
 
 
 def _usable_cpus() -> int:

@@ -152,6 +152,21 @@ def _softmax(flops: int, per_row: int) -> Rule:
     return rule
 
 
+def _attention(depth: int, width: int, flops: int) -> Rule:
+    """Products over features of queries and of values, and operations and one exponential for each pair of places.
+
+    Pairs that a mask hides count too.
+    """
+
+    def rule(node: Node, sizes: _Sizes) -> Cost:
+        (batch, rows, heads, features), (_, keys, _, value_features) = node.operands[0].shape, node.operands[2].shape
+        pairs = sizes.of(batch * heads * rows * keys)
+        per_pair = 2 * (depth * sizes.of(features) + width * sizes.of(value_features)) + flops
+        return Cost(pairs * per_pair, pairs)
+
+    return rule
+
+
 def _region(node: Node, sizes: _Sizes) -> Cost:
     cost = Cost()
     for inner in node.regions[0].nodes:
@@ -182,6 +197,8 @@ def _table() -> dict[str, Rule]:
     rules.update(dict.fromkeys(("scatter_add", "scatter_rows"), _scatter))
     rules.update(matmul=_matmul, conv2d=_conv2d, conv2d_kernel_grad=_conv2d_kernel_grad)
     rules.update(max_pool_grad=_max_pool_grad, argsort=_argsort)
+    # Scores and their sum over values; scores again, gradients of weights, values, queries and keys.
+    rules.update(attention=_attention(1, 1, 4), attention_grad=_attention(3, 2, 5))
     rules.update(softmax=_softmax(4, 0), log_softmax=_softmax(4, 1), kernel=_region, scan=_scan)
     return rules
 

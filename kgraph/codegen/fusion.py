@@ -33,6 +33,8 @@ _ANCHOR_FAMILY = {
     "argsort": "argsort",
     "concat": "concat",
     "scan": "scan",
+    "attention": "attention",
+    "attention_grad": "attention_grad",
 }
 FULL, KEPT = "full", "kept"
 MAX_KERNEL_NODES = 96  # the compiler's time grows faster than the length of a function
@@ -44,7 +46,8 @@ class Cluster:
 
     Attributes:
         index: place in the order of execution.
-        family: gemm, conv, conv_wgrad, pool_grad, scatter, cumsum, argsort, concat, scan, map, rows or cols.
+        family: gemm, conv, conv_wgrad, pool_grad, scatter, cumsum, argsort, concat, scan, attention,
+            attention_grad, map, rows or cols.
         domain: the shape that its elementwise work runs over.
         reduced: for rows and cols, the axes of the domain that are folded.
         status: value -> FULL (one element per point of the domain) or KEPT (one per point that remains after folding).

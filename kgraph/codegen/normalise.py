@@ -19,14 +19,26 @@ from kgraph.ir.passes.base import PassContext
 from kgraph.ir.passes.cleanup import CommonSubexpressions
 from kgraph.ir.types import is_float
 
-__all__ = ["ANCHORS", "INLINE", "is_alias", "is_anchor", "is_inline", "normalise"]
+__all__ = [
+    "ANCHORS",
+    "INLINE",
+    "in_tile_operands",
+    "is_alias",
+    "is_anchor",
+    "is_inline",
+    "memory_operands",
+    "normalise",
+]
 
 # Computed inside whichever kernel reads them: they only move or make up indices.
 INLINE = frozenset({"broadcast_to", "transpose", "slice", "reverse", "split", "iota", "dim_size", "one_hot"})
 # Kernels of their own, around which elementwise work is gathered (but see `is_anchor`).
 ANCHORS = frozenset(
-    "matmul conv2d conv2d_kernel_grad max_pool_grad scatter_add scatter_rows cumsum argsort concat scan".split()
+    "matmul conv2d conv2d_kernel_grad max_pool_grad scatter_add scatter_rows cumsum argsort concat scan attention "
+    "attention_grad".split()
 )
+# Operands that a kernel computes element by element as it goes over the pairs of places: masks, biases, dropout.
+_IN_TILE: dict[str, tuple[int, ...]] = {"attention": (3, 4, 5), "attention_grad": (3, 4, 5)}
 
 _PLACES_AGAIN = 9
 """Places of a window up to which each of its elements may compare itself with all others."""
@@ -52,6 +64,16 @@ def _without_ones(shape: Shape) -> Shape:
 def is_alias(node: Node) -> bool:
     """A reshape that regroups elements: free in memory, but not expressible as an index map."""
     return node.op.name == "reshape" and not is_inline(node)
+
+
+def in_tile_operands(node: Node) -> list[Value]:
+    """The operands that the node's kernel computes where it needs them."""
+    return [node.operands[place] for place in _IN_TILE.get(node.op.name, ())]
+
+
+def memory_operands(node: Node) -> list[Value]:
+    """The operands that the node's kernel finds in memory."""
+    return [value for place, value in enumerate(node.operands) if place not in _IN_TILE.get(node.op.name, ())]
 
 
 def is_inline(node: Node) -> bool:
@@ -108,7 +130,10 @@ def _materialise_operands(b: Builder, node: Node, in_loop: bool) -> bool:
     if not is_anchor(node) and not is_alias(node):
         return False
     row_major = in_loop and (is_alias(node) or node.op.name in _ROW_MAJOR)
+    computed = _IN_TILE.get(node.op.name, ())
     for position, value in enumerate(node.operands):
+        if position in computed:
+            continue
         producer = value.producer
         sliced = producer is None and (row_major or (in_loop and node.op.name == "scan"))
         if value.literal is not None or sliced or (producer is not None and is_inline(producer)):

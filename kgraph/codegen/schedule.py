@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgraph.codegen.fusion import GATHERING, KEPT, Cluster, Fusion, leaves
-from kgraph.codegen.normalise import is_alias, is_anchor, is_inline, normalise
+from kgraph.codegen.normalise import in_tile_operands, is_alias, is_anchor, is_inline, memory_operands, normalise
 from kgraph.ir.builder import make_node
 from kgraph.ir.dims import DimLike
 from kgraph.ir.graph import Graph, Location, Node, Value, clone_graph, clone_node
@@ -26,6 +26,7 @@ _CHEAP = frozenset(
     " select relu cast is_nan is_finite stop_gradient".split()
 )
 MAX_RECOMPUTED_NODES = 6
+MAX_IN_TILE_NODES = 24
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class _Emission:
         self.names: dict[int, str] = {}
         self.crossings: list[tuple[Value, Cluster, Cluster | None, str]] = []
         self.recomputed = self._recomputed_values()
+        self.in_tile = {cluster.index: _in_tile_values(cluster) for cluster in fusion.clusters}
 
     def build(self) -> Graph:
         for value in self.graph.required():
@@ -137,7 +139,9 @@ class _Emission:
                     crossing[leaf] = None
         for value in self.graph.required():
             crossing.setdefault(value)
-        anchored = {value for node in self.graph.nodes if is_anchor(node) or is_alias(node) for value in node.operands}
+        anchored = {
+            value for node in self.graph.nodes if is_anchor(node) or is_alias(node) for value in memory_operands(node)
+        }
         anchored.update(self.graph.required())
         anchored.update(
             leaf
@@ -218,7 +222,7 @@ class _Emission:
                 if not self._computed_inside(current, cluster):
                     mapping[current] = region.add_input("", current.type)
                     operands.append(current)
-                    direct = any(current in node.operands for node in cluster.nodes if is_anchor(node))
+                    direct = any(current in memory_operands(node) for node in cluster.nodes if is_anchor(node))
                     memory = f"a {cluster.family} kernel takes its operands from memory, block by block"
                     self._request(current, cluster, memory if direct else "")
                     todo.pop()
@@ -245,7 +249,7 @@ class _Emission:
             return False
         if is_inline(producer) or self.fusion.cluster_of.get(value) is cluster:
             return True
-        return value in self.recomputed
+        return value in self.recomputed or value in self.in_tile[cluster.index]
 
     # -- assembly -----------------------------------------------------------------------------------------------------
     def _assemble(self, bodies: dict[int, tuple[list[Value], list[Value], Graph]]) -> Graph:
@@ -291,6 +295,23 @@ class _Emission:
         scan = make_node(node.op, operands, node.attrs, node.loc, [result.graph])
         new.nodes.append(scan)
         mapping.update(zip(node.results, scan.results, strict=True))
+
+
+def _in_tile_values(cluster: Cluster) -> set[Value]:
+    """What the anchor of a cluster computes itself, tile by tile, rather than finding it in memory."""
+    found: set[Value] = set()
+    stack = [value for node in cluster.nodes for value in in_tile_operands(node)]
+    while stack and len(found) < MAX_IN_TILE_NODES:
+        value = stack.pop()
+        producer = value.producer
+        if value.literal is not None or producer is None or value in found:
+            continue
+        if producer.op.name in _CHEAP or producer.op.name == "random_uniform":
+            found.add(value)
+        elif not is_inline(producer):
+            continue
+        stack.extend(producer.operands)
+    return found
 
 
 def _label(value: Value) -> str:

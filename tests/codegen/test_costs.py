@@ -33,6 +33,20 @@ NODES = [
     # max: 3 a row, sub 4, exp 4, sum 3, div 4
     ("%x: f32[B, 4]", "f32[B, 4] = softmax(%x) {axis = 1}", 6 * 14, 24),
     ("%x: f32[B, 4]", "f32[B, 4] = log_softmax(%x) {axis = 1}", 6 * 14, 24 + 6),
+    # 6 * 3 * 2 * 4 pairs; products over 5 and 7 features
+    (
+        "%q: f32[B, 3, 2, 5], %k: f32[B, 4, 2, 5], %v: f32[B, 4, 2, 7]",
+        "f32[B, 3, 2, 7], %1: f32[B, 2, 3], %2: f32[B, 2, 3] = attention(%q, %k, %v, true, 0.0, 1.0)",
+        144 * (2 * 5 + 2 * 7 + 4),
+        144,
+    ),
+    (
+        "%q: f32[B, 3, 2, 5], %k: f32[B, 4, 2, 5], %v: f32[B, 4, 2, 7], %y: f32[B, 3, 2, 7], %t: f32[B, 2, 3]",
+        "f32[B, 3, 2, 5], %1: f32[B, 4, 2, 5], %2: f32[B, 4, 2, 7] = "
+        "attention_grad(%q, %k, %v, true, 0.0, 1.0, %y, %t, %t, %y)",
+        144 * (6 * 5 + 4 * 7 + 5),
+        144,
+    ),
     ("%x: f32[B, 4], %y: f32[4, 5]", "f32[B, 5] = matmul(%x, %y)", 2 * 6 * 4 * 5, 0),
     ("%x: f32[4, B], %y: f32[5, 4]", "f32[B, 5] = matmul(%x, %y) {transpose_a = true, transpose_b = true}", 240, 0),
     ("%x: f32[3, B, 4], %y: f32[3, 4, 5]", "f32[3, B, 5] = matmul(%x, %y)", 3 * 240, 0),
@@ -58,7 +72,7 @@ NODES = [
 
 @pytest.mark.parametrize(("operands", "node", "flops", "special"), NODES, ids=[node for _, node, _, _ in NODES])
 def test_one_op(operands: str, node: str, flops: int, special: int) -> None:
-    kind = node.split(" = ")[0]
+    kind = node.split(" = ")[0].split(", %")[0]
     graph = parse(
         f"kgraph 1\ngraph @one [B >= 1] {{\n  inputs  {operands}, %size: f32[B]\n  %0: {node}\n  return %0\n}}\n"
     )

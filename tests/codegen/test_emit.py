@@ -21,7 +21,7 @@ def sources(s: Sheet) -> dict[str, str]:
     return compile(s.graph).sources()
 
 
-@pytest.mark.parametrize("name", ["mlp_train", "lstm", "conv_batch_norm"])
+@pytest.mark.parametrize("name", ["mlp_train", "lstm", "conv_batch_norm", "attention_train"])
 def test_golden_source(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"source/{name}.py", "\n\n".join(compile(MODELS[name]().graph).sources().values()))
 

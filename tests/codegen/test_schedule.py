@@ -317,6 +317,6 @@ def test_scheduling_leaves_its_argument_alone() -> None:
     assert str(graph) == text
 
 
-@pytest.mark.parametrize("name", ["mlp_train", "lstm", "conv_batch_norm"])
+@pytest.mark.parametrize("name", ["mlp_train", "lstm", "conv_batch_norm", "attention_train"])
 def test_golden_schedule(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"schedule/{name}.kg", str(scheduled(MODELS[name]().graph).graph))

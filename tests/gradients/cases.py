@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kgraph.ir import Builder, Graph, TensorType, Value
+from kgraph.ir.graph import literal
 from tests.gradients.checking import Array, Case, Write
 
 SHAPES: tuple[tuple[int, ...], ...] = ((2, 3), (), (1,), (0, 3))
@@ -316,6 +317,40 @@ def scan_cases() -> Iterator[Case]:
     yield scan_case("no-state", mapped, [draw(3, 2), draw(3, 2, seed=1), draw(2)], inits=0, sequences=2, length=3)
 
 
+# -- attention ------------------------------------------------------------------------------------------------------
+def _tokens() -> list[Array]:
+    return [draw(1, 3, 2, 2), draw(1, 4, 2, 2, seed=1), draw(1, 4, 2, 3, seed=2)]
+
+
+def _mask(b: Builder) -> Value:
+    return b.op("constant", value=np.array([[True, True, False, True], [False] * 4, [True, False, True, True]]))
+
+
+def _attention_grad(b: Builder, q: Value, k: Value, v: Value, dy: Value) -> Any:
+    operands = (q, k, v, _mask(b), 0.0, 1.0)
+    return b.op("attention_grad", *operands, *b.op("attention", *operands, scale=0.5), dy, scale=0.5)
+
+
+def attention_cases() -> list[Case]:
+    def case(name: str, write: Write, *operands: Array) -> Case:
+        return Case(name, write, [*_tokens(), *operands], use=(0,))
+
+    every = literal(True, "bool")
+    x = draw(2, 3, 1, 2)
+    return [
+        case("plain", lambda b, q, k, v: b.op("attention", q, k, v, every, 0.0, 1.0, scale=0.7)),
+        case("masked", lambda b, q, k, v: b.op("attention", q, k, v, _mask(b), 0.0, 1.0)),
+        case("causal", lambda b, q, k, v: b.op("attention", q, k, v, every, 0.0, 1.0, causal=True)),
+        case(
+            "bias-keep",
+            lambda b, q, k, v, bias, keep: b.op("attention", q, k, v, _mask(b), bias, keep, causal=True),
+            draw(2, 1, 4, seed=3),
+            positive(1, 2, 3, 4, seed=4),
+        ),
+        Case("self", lambda b, x: b.op("attention", x, x, x, every, 0.0, 1.0), [x], use=(0,)),
+    ]
+
+
 def _all() -> dict[str, list[Case]]:
     away = {"near": lambda *shape, seed=0: draw(*shape, low=2.1, high=2.9, seed=seed)}
     table: dict[str, Any] = {
@@ -390,6 +425,8 @@ def _all() -> dict[str, list[Case]]:
         "sum_pool": pool_cases("sum_pool"),
         "softmax": softmax_cases("softmax"),
         "log_softmax": softmax_cases("log_softmax"),
+        "attention": attention_cases(),
+        "attention_grad": [Case("masked", _attention_grad, [*_tokens(), draw(1, 3, 2, 3, seed=3)])],
         "gather": gather_cases(),
         "scatter_add": scatter_cases(),
         "scatter_rows": scatter_rows_cases(),

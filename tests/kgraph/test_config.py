@@ -10,7 +10,7 @@ import pytest
 from kgraph.config import SettingError, settings
 from kgraph.errors import KGraphError
 
-NAMES = ("DUMP", "VERIFY", "CACHE", "EXPLAIN", "TIMINGS", "CHECK_NAN", "TRACEBACK", "NUM_THREADS", "CONV", "GUARD")
+NAMES = tuple("DUMP VERIFY CACHE EXPLAIN TIMINGS CHECK_NAN TRACEBACK NUM_THREADS CONV GUARD ATTENTION".split())
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,7 @@ def test_defaults(monkeypatch, tmp_path):
     assert now.cache == tmp_path / "kgraph"
     assert now.traceback == "short"
     assert now.num_threads >= 1
-    assert now.convolution == "auto"
-    assert now.guard == ""
+    assert (now.convolution, now.attention, now.guard) == ("auto", "auto", "")
 
 
 def test_home_is_used_without_an_xdg_directory(monkeypatch, tmp_path):
@@ -56,9 +55,10 @@ def test_values_and_rereading(monkeypatch, tmp_path):
     monkeypatch.setenv("KGRAPH_TRACEBACK", "full")
     monkeypatch.setenv("KGRAPH_NUM_THREADS", "3")
     monkeypatch.setenv("KGRAPH_CONV", "Winograd")
+    monkeypatch.setenv("KGRAPH_ATTENTION", "Unfused")
     first = settings()
     assert (first.dump, first.cache, first.traceback, first.num_threads) == ("-", None, "full", 3)
-    assert first.convolution == "winograd"
+    assert (first.convolution, first.attention) == ("winograd", "unfused")
     monkeypatch.setenv("KGRAPH_DUMP", str(tmp_path / "new"))
     monkeypatch.setenv("KGRAPH_CACHE", "~/somewhere")
     second = settings()

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from kgraph.ir import Builder, Value
+from kgraph.ir.graph import literal
 from tests.ir.evaluating import B
 from tests.numeric.sheet import Sheet, between, integers, positive, scan, typed, values
 
@@ -298,6 +299,26 @@ def softmaxes(s: Sheet, dtype: str) -> None:
     for axis in (0, 1, 2, -1):
         s.out(f"softmax {axis}", s.b.softmax(x, axis=axis), "sum")
         s.out(f"log_softmax {axis}", s.b.log_softmax(x, axis=axis), "sum")
+
+
+@sheet("f32", "f64")
+def attentions(s: Sheet, dtype: str) -> None:
+    q, k = s.input(typed(dtype, "B, 5, 2, 4")), s.input(typed(dtype, "B, 7, 2, 4"))
+    v, dy = s.input(typed(dtype, "B, 7, 2, 3")), s.input(typed(dtype, "B, 5, 2, 3"))
+    padded = s.input("bool[B, 1, 1, 7]", integers(0, 2))
+    full = s.input("bool[B, 2, 5, 7]", integers(0, 2))
+    bias, keep = s.input(typed(dtype, "2, 5, 7")), s.input(typed(dtype, "B, 2, 5, 7"), values(0.0, 1.25))
+    every = literal(True, "bool")
+    calls: dict[str, tuple[tuple[Value | float, ...], dict[str, float]]] = {
+        "plain": ((every, 0.0, 1.0), {"scale": 0.5}),
+        "padding": ((padded, 0.0, 1.0), {}),
+        "causal": ((padded, 0.0, 1.0), {"causal": True}),
+        "all": ((full, bias, keep), {"causal": True, "scale": 0.3, "fill": -1e9}),
+    }
+    for name, (others, attrs) in calls.items():
+        results = s.b.op("attention", q, k, v, *others, **attrs)
+        s.out(name, results, "sum")
+        s.out(f"{name}, gradient", s.b.op("attention_grad", q, k, v, *others, *results, dy, **attrs), "sum")
 
 
 # -- moves ------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kgraph.ir import Builder, Value
+from kgraph.ir.graph import literal
 from kgraph.ir.passes.autodiff import append_gradients
 from tests.ir.evaluating import B, T
 from tests.numeric.sheet import Sheet, between, integers, positive, scan
@@ -311,6 +312,19 @@ def shared_value(s: Sheet) -> None:
     s.out("reversed", b.sub(y, b.reverse(y, axes=(0, 1))), "model")
     s.out("padded", b.pad(y, 0.0, low=(0, 1), high=(0, 1)), "model")
     s.out("gathered", b.gather(b.slice(y, starts=(0, 0), limits=(1, 6)), s.input("i32[B]", integers(0, 1))), "model")
+
+
+@model
+def attention_train(s: Sheet) -> None:
+    """Causal self-attention of two heads with dropout, as the pass before autodiff leaves it."""
+    b, width = s.b, 4
+    x, padded = s.input("f32[B, 6, 5]"), s.input("bool[B, 1, 1, 6]", integers(0, 2))
+    parts = [b.matmul(b.reshape(x, shape=(6 * B, 5)), s.param(f"f32[5, {2 * width}]")) for _ in range(3)]
+    q, k, v = (b.reshape(part, shape=(B, 6, 2, width)) for part in parts)
+    drawn = b.random_uniform(literal(1, "i64"), literal(2, "i64"), shape=(B, 2, 6, 6), stream=5)
+    keep = b.select(b.ge(drawn, 0.25), literal(4 / 3, "f32"), literal(0.0, "f32"))
+    y, _, _ = b.op("attention", q, k, v, padded, literal(0.0, "f32"), keep, causal=True, scale=0.5, fill=-1e9)
+    descend(s, mean(b, b.mul(y, y), (0, 1, 2, 3)))
 
 
 @model

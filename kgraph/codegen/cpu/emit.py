@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from kgraph.codegen.cpu.attention import emit_attention, emit_attention_grad
 from kgraph.codegen.cpu.elementwise import emit_map
 from kgraph.codegen.cpu.kernel import EmittedKernel, KernelContext
 from kgraph.codegen.cpu.moves import emit_concat, emit_cumsum, emit_pool_grad, emit_scatter
@@ -30,6 +31,8 @@ FAMILIES: dict[str, Callable[[KernelContext], EmittedKernel]] = {
     "cumsum": emit_cumsum,
     "argsort": emit_argsort,
     "concat": emit_concat,
+    "attention": emit_attention,
+    "attention_grad": emit_attention_grad,
 }
 
 

@@ -1,5 +1,17 @@
 """The op set, by family.  Importing this package fills `kgraph.ir.opdef.OPS`."""
 
-from kgraph.ir.ops import bits, contract, control, derivative, elementwise, nn, random, reduce, shape, sort
+from kgraph.ir.ops import attention, bits, contract, control, derivative, elementwise, nn, random, reduce, shape, sort
 
-__all__ = ["bits", "contract", "control", "derivative", "elementwise", "nn", "random", "reduce", "shape", "sort"]
+__all__ = [
+    "attention",
+    "bits",
+    "contract",
+    "control",
+    "derivative",
+    "elementwise",
+    "nn",
+    "random",
+    "reduce",
+    "shape",
+    "sort",
+]

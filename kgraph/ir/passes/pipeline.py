@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from kgraph.errors import InvalidArgumentError, UnknownNameError
+from kgraph.ir.passes.attention import FuseAttention
 from kgraph.ir.passes.autodiff import ExpandGradients
 from kgraph.ir.passes.base import Pass
 from kgraph.ir.passes.cleanup import CommonSubexpressions, DeadCode, FoldConstants
@@ -22,7 +23,9 @@ BEFORE_GRADIENTS: list[Pass] = [
     Simplify(),  # first, so that the patterns behind it meet one spelling (no casts to the same type, no idle reshapes)
     CommonSubexpressions(),  # one softmax where loss and metric wrote two: stabilise matches identity
     Stabilise(),  # while the logarithm still stands on the softmax: the gradient must be that of the stable form
-    DeadCode(),  # autodiff walks every node it finds
+    DeadCode(),  # autodiff walks every node it finds; what nobody reads would keep attention apart
+    FuseAttention(),  # while nothing but the next step reads the scores of pairs: derivatives would
+    DeadCode(),  # its parts
     ExpandGradients(),  # derivatives that the program takes itself; last, so that they are those of the stable form
 ]
 
@@ -44,6 +47,7 @@ PASSES: list[type[Pass]] = [
     DropStopGradient,
     ExpandGradients,
     FoldConstants,
+    FuseAttention,
     Simplify,
     Stabilise,
 ]
