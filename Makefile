@@ -1,6 +1,6 @@
 # make demo    train the example on real data, in a fresh virtual environment
 # make test    format, lint, types, tests: what runs in CI too
-# make nightly what make test leaves out: every application of keras.applications beside Keras
+# make nightly what make test leaves out: applications and large models beside Keras, code for other processors
 # make bench   kgraph beside its peers, each in a process of its own
 # make clean   remove everything that was built here
 #

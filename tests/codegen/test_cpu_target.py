@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import kgraph.codegen
+from kgraph.codegen.cpu.frontend import FAST_MATH
+from kgraph.codegen.cpu.target import FLOATS
 from kgraph.ir import Builder, Graph, TensorType, Value
 from kgraph.ir.interpreter import interpret
 from kgraph.ir.passes.autodiff import append_gradients
@@ -109,6 +111,28 @@ def test_a_schedule_can_be_compiled() -> None:
     np.testing.assert_array_equal(expected[0], got[0])
     for name, array in expected.updates.items():
         np.testing.assert_array_equal(array, got.updates[name])
+
+
+def test_denormals_are_flushed_in_a_run_and_come_back_after_it() -> None:
+    """Also when it ends with an error; the header of the schedule says what holds for floats."""
+    s = Sheet("small")
+    x, table, ids = s.input("f32[B]"), s.param("f32[3, 2]"), s.input("i32[B]", integers(0, 3))
+    s.out("scaled", [s.b.mul(x, 0.5), s.b.gather(table, s.b.mul(ids, 1))])
+    program = kgraph.codegen.compile(s.graph)
+    assert program.stages["schedule"].attrs["floats"] == FLOATS
+    assert set(FLOATS) == {*FAST_MATH, "flush_denormals"}
+    exe = program.bind({"B": 4}, {table.name: np.ones((3, 2), np.float32)})
+    least = np.full(4, np.finfo(np.float32).tiny, np.float32)
+    exe.input(x.name)[...] = least
+    for bad in (0, 7):
+        exe.input(ids.name)[...] = bad
+        if bad:
+            with pytest.raises(kgraph.errors.DataError):
+                exe.run()
+        else:
+            exe.run()
+            assert (exe.output(0) == 0).all()
+        assert (least * np.float32(0.5) > 0).all(), "NumPy on this thread still sees them"
 
 
 def test_compile_leaves_the_graph_alone() -> None:

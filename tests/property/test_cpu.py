@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kgraph.codegen
+from kgraph.codegen import get_num_threads, set_num_threads
 from kgraph.codegen.memory import plan_memory
 from kgraph.codegen.program import Program
 from kgraph.ir import Builder, Dim, Graph, TensorType, parse, verify
 from kgraph.ir.interpreter import interpret
 from kgraph.ir.types import is_float
 from kgraph.ir.verifier import verify_graph
+from tests.codegen.guarding import check_guarded, run
 from tests.codegen.overlaps import check_plan
 from tests.property.test_passes import Drawing, arrays
 
@@ -187,10 +192,34 @@ COMMON = settings(
     max_examples=40,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 
 
+@pytest.fixture
+def _threads_as_before() -> Iterator[None]:
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+def check_threads(program: Program) -> None:
+    """The same bits on 1, 2, 3 and 8 threads, and between red zones, with enough rows for several tasks."""
+    volumes = [value.type.volume for node in program.stages["schedule"].nodes for value in node.results]
+    size = 9000
+    while any((v.evaluate({"B": size}) if isinstance(v, Dim) else v) > 500_000 for v in volumes):
+        size = size * 2 // 3  # a product of columns by rows has B x B elements
+    values = arrays(program.graph, size)
+    named = {value.name: array for value, array in zip((*program.graph.inputs, *program.graph.params), values)}
+    set_num_threads(1)
+    alone = [array.tobytes() for array in run(program, {"B": size}, named)]
+    for threads in (2, 3, 8):
+        set_num_threads(threads)
+        assert [array.tobytes() for array in run(program, {"B": size}, named)] == alone
+    check_guarded(program, {"B": size}, named)
+
+
+@pytest.mark.usefixtures("_threads_as_before")
 @given(graph=graphs())
 @COMMON
 def test_cpu_gives_what_the_interpreter_gives(graph: Graph) -> None:
@@ -199,6 +228,7 @@ def test_cpu_gives_what_the_interpreter_gives(graph: Graph) -> None:
     check_plan(program.stages["schedule"], {"B": 5})
     for size in SIZES:
         assert_close(run_reference(graph, size), run_program(program, size))
+    check_threads(program)
 
 
 @given(graph=graphs())

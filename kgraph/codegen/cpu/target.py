@@ -23,7 +23,12 @@ from kgraph.ir.passes.base import PassContext, run_passes
 from kgraph.ir.passes.pipeline import OPTIMIZE
 from kgraph.ir.verifier import verify_graph
 
-__all__ = ["CpuProgram", "compile_program"]
+__all__ = ["FLOATS", "CpuProgram", "compile_program"]
+
+FLOATS = ("arcp", "contract", "flush_denormals", "nsz", "reassoc")
+"""How floats are computed, as the header of a schedule says it: LLVM's flags by name; and numbers below the least
+normal one are 0, on our threads and, while a program runs, on the calling one.
+"""
 
 
 def compile_program(graph: Graph, options: CompileOptions) -> Program:
@@ -52,6 +57,7 @@ def _compile(graph: Graph, options: CompileOptions, build: NativeBuild) -> Progr
     else:
         result = schedule_graph(optimized)
         scheduled, boundaries = result.graph, result.boundaries
+    scheduled.attrs["floats"] = FLOATS
     clock.lap("schedule")
     if options.verify:
         verify_graph(scheduled, "schedule")

@@ -306,6 +306,20 @@ def test_denormals_are_flushed_only_inside(driver: Driver, kernels: NativeModule
         assert (x + x > 0).all()  # NumPy still sees them
 
 
+def test_denormals_come_back_after_a_fault(driver: Driver, kernels: NativeModule) -> None:
+    """Also where a run ends in the middle, because a row is not there."""
+    small = np.full(8, 1e-310)
+    builder, _counter, _alive = counting(kernels, -1, np.zeros(1, np.int64))
+    schedule = builder.finish()
+    rows, staging = np.zeros((3, 2)), np.zeros((1, 2))
+    source = Source(rows.ctypes.data, 3, 16, staging.ctypes.data)
+    for threads in (1, 2):
+        pools.set_num_threads(threads)
+        done = driver.run(schedule, steps=3, batch=1, index=np.array([0, 7, 1]), sources=[source])
+        assert done == 1 and schedule.fault[0] == FAULT_ROW
+        assert (small + small > 0).all()
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Threads
 
