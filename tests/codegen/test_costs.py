@@ -134,10 +134,12 @@ def test_attention() -> None:
     model = keras.Model(x, layers.MultiHeadAttention(heads, size, use_bias=False)(x, x))
     found = costs(model, B)
     projections = 4 * 2 * B * steps * width * heads * size
-    scores = 2 * 2 * B * heads * steps * steps * size
+    pairs = B * heads * steps * steps
     scaled = B * steps * heads * size
-    assert total(found, "gemm").flops == projections + scores + scaled
-    assert total(found).special == B * heads * steps * steps
+    assert total(found, "gemm").flops == projections + scaled
+    assert total(found, "attention").flops == pairs * (2 * 2 * size + 4)
+    assert total(found).special == pairs
+    assert total(found, "attention").written == 4 * B * heads * steps * size  # what only a gradient reads is not
 
 
 def test_rows_of_a_table() -> None:

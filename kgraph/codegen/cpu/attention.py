@@ -170,7 +170,7 @@ def emit_attention_grad(ctx: KernelContext) -> EmittedKernel:
     found = {value: ctx.results[place] for place, value in enumerate(ctx.region.outputs)}
     dq, dk, dv = (found.get(value) for value in t.node.results)
     sizes = (("queries", t.depth), ("grads", t.width), ("d_queries", t.depth), ("scores", KEYS), ("d_scores", KEYS))
-    for name, rows in (*sizes, ("results", t.width)):
+    for name, rows in sizes:
         t.reserve(name, rows)
     for name in ("top", "share", "inner"):
         t.reserve(name, 1)
@@ -185,8 +185,7 @@ def emit_attention_grad(ctx: KernelContext) -> EmittedKernel:
         with t.row_blocks():
             t.turn_in(t.q, "queries", t.depth)
             t.turn_in(dy, "grads", t.width)
-            t.turn_in(y, "results", t.width)
-            _row_state(t, top, total)
+            _row_state(t, y, dy, top, total)
             with t.when_empty(t.keys):
                 w.line(f"memset0(d_queries, {w.size(t.depth)} * {QUERIES * t.bytes})")
             with t.key_blocks():
@@ -208,16 +207,17 @@ def _clear(t: AttentionTiles, buffers: Sequence[tuple[BufferRef | None, DimLike]
                 t.w.line(f"memset0({t.place(buffer, 'j')}, {t.w.size(features)} * {t.bytes})")
 
 
-def _row_state(t: AttentionTiles, top: BufferRef, total: BufferRef) -> None:
+def _row_state(t: AttentionTiles, y: BufferRef, dy: BufferRef, top: BufferRef, total: BufferRef) -> None:
     """Greatest score, 1 / sum, and sum of gradient times result, of each query."""
     w = t.w
     with t.per_row():
         t.store("top", "c", w.load(top.position, t.dtype, _per_row_address(t, top)))
         t.store("share", "c", f"{t.number(1.0)} / {w.load(total.position, t.dtype, _per_row_address(t, total))}")
-        t.store("inner", "c", t.number(0.0))
-    with w.block(f"for e in range({w.size(t.width)}):"), t.per_row():
-        here = f"e * {QUERIES} + c"
-        t.store("inner", "c", f"{t.load('inner', 'c')} + {t.load('grads', here)} * {t.load('results', here)}")
+        w.line(f"inner_c = {t.number(0.0)}")
+        with w.block(f"for e in range({w.size(t.width)}):"):
+            values = (w.load(each.position, t.dtype, f"{t.index(each, 'i_low + c')} + e") for each in (y, dy))
+            w.line(f"inner_c = inner_c + {' * '.join(values)}")
+        t.store("inner", "c", "inner_c")
     if t.causal:
         w.line("check = to_f64(0.0)")
         with t.per_row():

@@ -26,6 +26,8 @@ QUERIES, KEYS = 64, 128
 """Places of a tile: its scores take 32 KiB in f32, and a product over either side is long enough for the tiles."""
 TASK_WORK = 500_000
 """Arithmetic in a task: several small heads make one, some ten microseconds."""
+UNIT_WORK = 30_000
+"""What the calls of a unit cost, as arithmetic."""
 CERTAIN = 1000.0
 """A score this far below another has a weight of exactly 0, in f32 and f64."""
 
@@ -108,10 +110,12 @@ class AttentionTiles:
     # -- blocks -------------------------------------------------------------------------------------------------------
     def place(self, buffer: BufferRef, start: str) -> str:
         """Address of a row of the task's head."""
+        return f"p{buffer.position} + ({self.index(buffer, start)}) * {self.bytes}"
+
+    def index(self, buffer: BufferRef, start: str) -> str:
+        """Elements before a row of the head."""
         size, (batch, row, head, _) = self.w.size, buffer.layout
-        return (
-            f"p{buffer.position} + (batch * {size(batch)} + {start} * {size(row)} + head * {size(head)}) * {self.bytes}"
-        )
+        return f"batch * {size(batch)} + ({start}) * {size(row)} + head * {size(head)}"
 
     def stride(self, buffer: BufferRef) -> str:
         """Elements between neighbouring places."""
@@ -140,7 +144,7 @@ class AttentionTiles:
 
         def group(ev: Evaluate) -> int:
             work = products * rows(ev) * ev(self.keys) * (ev(self.depth) + ev(self.width))
-            return max(1, TASK_WORK // max(1, work))
+            return max(1, TASK_WORK // (work + UNIT_WORK))
 
         label = f"attention {label} {self.batch}|{self.heads}|{self.rows}|{self.keys}|{self.depth}|{self.width}"
         self.tasks = CeilDiv(lambda ev: -(-count(ev) // group(ev)), f"{label} tasks")

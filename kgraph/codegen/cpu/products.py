@@ -36,6 +36,9 @@ __all__ = [
 TASK_FLOPS = 500_000
 """Arithmetic in a task of a product: some 20 microseconds."""
 
+TALL_ROWS = 256
+"""Rows of a task of a tall product: each task packs the columns of B that it reads, which many rows make good."""
+
 Evaluate = Callable[[DimLike], int]
 
 
@@ -217,7 +220,8 @@ class _GemmCut:
         m, n, k = max(1, evaluate(self.m)), max(1, evaluate(self.n)), max(1, evaluate(self.k))
         wanted = max(1, min(64, 2 * m * n * k // TASK_FLOPS))
         # A power of two, so that two or four threads get equal shares.
-        row_blocks = 1 << (min(wanted, -(-m // 28)).bit_length() - 1)
+        tall = max(16, m // TALL_ROWS)
+        row_blocks = 1 << (min(wanted, -(-m // 28), tall).bit_length() - 1)
         rows = -(-m // row_blocks)
         column_blocks = min(-(-wanted // -(-m // rows)), -(-n // 64))
         width = -(-n // column_blocks)

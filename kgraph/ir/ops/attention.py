@@ -63,11 +63,21 @@ def _infer_attention(types: Sequence[TensorType], attrs: Attrs) -> list[TensorTy
     return [q.with_shape((*q.shape[:3], v.shape[3])), per_row, per_row]
 
 
+def _products(q: Array, k: Array) -> Array:
+    """[B, T, H, D] and [B, S, H, D] -> [B, H, T, S]."""
+    return np.asarray(q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1))
+
+
+def _sums(weights: Array, v: Array) -> Array:
+    """[B, H, T, S] and [B, S, H, E] -> [B, T, H, E]."""
+    return np.asarray((weights @ v.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3))
+
+
 def _scores(
     q: Array, k: Array, mask: Array, bias: Array, scale: float, causal: bool, fill: float
 ) -> tuple[Array, Array]:
     """Scores of all pairs [B, H, T, S], and which of them are not `fill`."""
-    scores = np.einsum("bthd,bshd->bhts", q, k) * q.dtype.type(scale) + bias
+    scores = _products(q, k) * q.dtype.type(scale) + bias
     seen = np.broadcast_to(mask, scores.shape)
     if causal:
         seen = seen & np.tri(*scores.shape[2:], dtype=np.bool_)
@@ -81,7 +91,7 @@ def _attention_reference(
     top = np.max(scores, axis=-1, keepdims=True, initial=-np.inf)
     weights = np.exp(scores - top)
     total = np.sum(weights, axis=-1, keepdims=True)
-    y = np.einsum("bhts,bshe->bthe", _kept(weights / total, keep), v)
+    y = _sums(_kept(weights / total, keep), v)
     return y, top[..., 0], total[..., 0]
 
 
@@ -195,11 +205,11 @@ def _attention_grad_reference(
 ) -> tuple[Array, Array, Array]:
     scores, seen = _scores(q, k, mask, bias, scale, causal, fill)
     weights = np.exp(scores - top[..., None]) / total[..., None]
-    dv = np.einsum("bhts,bthe->bshe", _kept(weights, keep), dy)
-    inner = np.einsum("bthe,bthe->bht", y, dy)[..., None]
-    d_scores = weights * (_kept(np.einsum("bthe,bshe->bhts", dy, v), keep) - inner)
+    dv = _sums(np.swapaxes(_kept(weights, keep), 2, 3), dy)
+    inner = np.sum(y * dy, axis=-1).transpose(0, 2, 1)[..., None]
+    d_scores = weights * (_kept(_products(dy, v), keep) - inner)
     d_scores = np.where(seen, d_scores, 0) * q.dtype.type(scale)
-    return np.einsum("bhts,bshd->bthd", d_scores, k), np.einsum("bhts,bthd->bshd", d_scores, q), dv
+    return _sums(d_scores, k), _sums(np.swapaxes(d_scores, 2, 3), q), dv
 
 
 def _attention_grad_vjp(b: Builder, node: Node, grads: Sequence[Value | None]) -> Grads:

@@ -29,12 +29,13 @@ __all__ = ["FuseAttention"]
 class FuseAttention(Pass):
     """matmul, scale, bias, mask, softmax, dropout, matmul -> `attention`.
 
-    min_pairs: pairs of a query and a key per head from which it pays; unknown sizes count as many.
+    min_pairs: pairs of a query and a key per head from which it pays, fewer are quicker as they are written; unknown
+        sizes count as many.
     Example (golden): tests/golden/ir/fuse_attention/causal.kg
     """
 
     name: ClassVar[str] = "fuse-attention"
-    min_pairs: int = 1
+    min_pairs: int = 8
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         """Change `graph`; True when there was one."""
@@ -155,9 +156,10 @@ def _take_mask(value: Value, found: _Found) -> Value:
     if chosen is None or chosen.operands[1].shape != value.shape:
         return value
     mask, scores, other = chosen.operands
-    if (fill := _number(other)) is not None:
+    if isinstance(other, Literal):
+        assert other.literal is not None
         found.nodes.append(chosen)
-        found.mask, found.fill = mask, fill
+        found.mask, found.fill = mask, float(other.literal)
         return scores
     lowered = made_by(other, "sub") or made_by(other, "add")
     if lowered is None or lowered.operands[0] is not scores or (step := _number(lowered.operands[1])) is None:

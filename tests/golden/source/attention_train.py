@@ -128,7 +128,7 @@ def kernel(ptrs, dims, begin, end, scratch):
         rows = i_high - i_low
         call_symbol(
             "kg_transpose_f32",
-            p0 + (batch * s12 + i_low * s13 + head * s14) * 4,
+            p0 + (batch * s12 + (i_low) * s13 + head * s14) * 4,
             queries,
             rows, s14, s13, 64,
         )
@@ -150,7 +150,7 @@ def kernel(ptrs, dims, begin, end, scratch):
                     break
             call_symbol(
                 "kg_gemm_f32",
-                p1 + (batch * s12 + j_low * s13 + head * s14) * 4, s13, 1,
+                p1 + (batch * s12 + (j_low) * s13 + head * s14) * 4, s13, 1,
                 queries, 64, 1,
                 scores, 64,
                 keys, rows, s14, 0, spare,
@@ -194,7 +194,7 @@ def kernel(ptrs, dims, begin, end, scratch):
                         store_f32(out, e * 64 + c, load_f32(out, e * 64 + c, 8) * load_f32(factor, c, 13), 8)
             call_symbol(
                 "kg_gemm_f32",
-                p2 + (batch * s12 + j_low * s13 + head * s14) * 4, 1, s13,
+                p2 + (batch * s12 + (j_low) * s13 + head * s14) * 4, 1, s13,
                 scores, 64, 1,
                 out, 64,
                 s14, rows, keys, j_low, spare,
@@ -207,7 +207,7 @@ def kernel(ptrs, dims, begin, end, scratch):
         call_symbol(
             "kg_transpose_f32",
             out,
-            p4 + (batch * s12 + i_low * s13 + head * s14) * 4,
+            p4 + (batch * s12 + (i_low) * s13 + head * s14) * 4,
             s14, rows, 64, s13,
         )
         for c in range(rows):
@@ -281,96 +281,88 @@ def kernel(ptrs, dims, begin, end, scratch):
     s17 = dim(dims, 18)
     s18 = dim(dims, 19)
     s19 = dim(dims, 20)
-    s20 = dim(dims, 21)
     queries = scratch
     grads = scratch + s0
     d_queries = scratch + s1
     scores = scratch + s2
     d_scores = scratch + s3
-    results = scratch + s4
-    top = scratch + s5
-    share = scratch + s6
-    inner = scratch + s7
-    spare = scratch + s8
-    for unit in range(begin * s9, min(end * s9, s10)):
-        head = unit % s11
-        batch = unit // s11
-        for j in range(s12):
-            memset0(p9 + (batch * s13 + j * s14 + head * s15) * 4, s15 * 4)
-            memset0(p10 + (batch * s13 + j * s14 + head * s15) * 4, s15 * 4)
-        for i_low in range(0, s12, 64):
-            i_high = min(i_low + 64, s12)
+    top = scratch + s4
+    share = scratch + s5
+    inner = scratch + s6
+    spare = scratch + s7
+    for unit in range(begin * s8, min(end * s8, s9)):
+        head = unit % s10
+        batch = unit // s10
+        for j in range(s11):
+            memset0(p9 + (batch * s12 + (j) * s13 + head * s14) * 4, s14 * 4)
+            memset0(p10 + (batch * s12 + (j) * s13 + head * s14) * 4, s14 * 4)
+        for i_low in range(0, s11, 64):
+            i_high = min(i_low + 64, s11)
             rows = i_high - i_low
             call_symbol(
                 "kg_transpose_f32",
-                p0 + (batch * s13 + i_low * s14 + head * s15) * 4,
+                p0 + (batch * s12 + (i_low) * s13 + head * s14) * 4,
                 queries,
-                rows, s15, s14, 64,
+                rows, s14, s13, 64,
             )
             call_symbol(
                 "kg_transpose_f32",
-                p7 + (batch * s13 + i_low * s14 + head * s15) * 4,
+                p7 + (batch * s12 + (i_low) * s13 + head * s14) * 4,
                 grads,
-                rows, s15, s14, 64,
-            )
-            call_symbol(
-                "kg_transpose_f32",
-                p4 + (batch * s13 + i_low * s14 + head * s15) * 4,
-                results,
-                rows, s15, s14, 64,
+                rows, s14, s13, 64,
             )
             for c in range(rows):
-                store_f32(top, c, load_f32(p5, batch * s16 + head * s12 + (i_low + c) * s17, 5), 17)
-                store_f32(share, c, to_f32(1.0) / load_f32(p6, batch * s16 + head * s12 + (i_low + c) * s17, 6), 18)
-                store_f32(inner, c, to_f32(0.0), 19)
-            for e in range(s15):
-                for c in range(rows):
-                    store_f32(inner, c, load_f32(inner, c, 19) + load_f32(grads, e * 64 + c, 12) * load_f32(results, e * 64 + c, 16), 19)
+                store_f32(top, c, load_f32(p5, batch * s15 + head * s11 + (i_low + c) * s16, 5), 16)
+                store_f32(share, c, to_f32(1.0) / load_f32(p6, batch * s15 + head * s11 + (i_low + c) * s16, 6), 17)
+                inner_c = to_f32(0.0)
+                for e in range(s14):
+                    inner_c = inner_c + load_f32(p4, batch * s12 + (i_low + c) * s13 + head * s14 + e, 4) * load_f32(p7, batch * s12 + (i_low + c) * s13 + head * s14 + e, 7)
+                store_f32(inner, c, inner_c, 18)
             check = to_f64(0.0)
             for c in range(rows):
-                check = maximum(check, to_f64(m_fabs(load_f32(inner, c, 19))))
+                check = maximum(check, to_f64(m_fabs(load_f32(inner, c, 18))))
             finite = check < float_inf
-            if s12 == 0:
-                memset0(d_queries, s15 * 256)
-            for j_low in range(0, s12, 128):
-                j_high = min(j_low + 128, s12)
+            if s11 == 0:
+                memset0(d_queries, s14 * 256)
+            for j_low in range(0, s11, 128):
+                j_high = min(j_low + 128, s11)
                 keys = j_high - j_low
                 if j_low >= i_high:
                     low = to_f64(float_inf)
                     for c in range(rows):
-                        low = minimum(low, to_f64(load_f32(top, c, 17)))
+                        low = minimum(low, to_f64(load_f32(top, c, 16)))
                     if low > to_f64(-999999000.0) and finite:
                         break
                 call_symbol(
                     "kg_gemm_f32",
-                    p1 + (batch * s13 + j_low * s14 + head * s15) * 4, s14, 1,
+                    p1 + (batch * s12 + (j_low) * s13 + head * s14) * 4, s13, 1,
                     queries, 64, 1,
                     scores, 64,
-                    keys, rows, s15, 0, spare,
+                    keys, rows, s14, 0, spare,
                 )
                 call_symbol(
                     "kg_gemm_f32",
-                    p2 + (batch * s13 + j_low * s14 + head * s15) * 4, s14, 1,
+                    p2 + (batch * s12 + (j_low) * s13 + head * s14) * 4, s13, 1,
                     grads, 64, 1,
                     d_scores, 64,
-                    keys, rows, s15, 0, spare,
+                    keys, rows, s14, 0, spare,
                 )
-                v0 = s18
+                v0 = s17
                 for j in range(j_low, j_high):
-                    v1 = load_bool(p3, batch * s12 + j, 3)
+                    v1 = load_bool(p3, batch * s11 + j, 3)
                     for i in range(i_low, i_high):
                         c = i - i_low
                         at = (j - j_low) * 64 + c
-                        v2 = batch * s19 + head * s20 + i * s12 + j
+                        v2 = batch * s18 + head * s19 + i * s11 + j
                         v3 = philox_uniform(1, v0, v2, 2)
                         v4 = v3 >= to_f32(0.25)
                         v5 = select(v4, to_f32(1.3333334), to_f32(0.0))
                         score = load_f32(scores, at, 14) * to_f32(0.5)
                         seen = select(v1, j <= i, False)
                         score = select(seen, score, to_f32(-1000000000.0))
-                        weight = m_exp(score - load_f32(top, c, 17)) * load_f32(share, c, 18)
+                        weight = m_exp(score - load_f32(top, c, 16)) * load_f32(share, c, 17)
                         grad = load_f32(d_scores, at, 15)
-                        grad = weight * (select(v5 == 0, to_f32(0.0), grad * v5) - load_f32(inner, c, 19))
+                        grad = weight * (select(v5 == 0, to_f32(0.0), grad * v5) - load_f32(inner, c, 18))
                         grad = grad * to_f32(0.5)
                         grad = select(seen, grad, to_f32(0.0))
                         store_f32(d_scores, at, grad, 15)
@@ -378,29 +370,29 @@ def kernel(ptrs, dims, begin, end, scratch):
                 call_symbol(
                     "kg_gemm_f32",
                     scores, 64, 1,
-                    p7 + (batch * s13 + i_low * s14 + head * s15) * 4, s14, 1,
-                    p10 + (batch * s13 + j_low * s14 + head * s15) * 4, s14,
-                    keys, s15, rows, 1, spare,
+                    p7 + (batch * s12 + (i_low) * s13 + head * s14) * 4, s13, 1,
+                    p10 + (batch * s12 + (j_low) * s13 + head * s14) * 4, s13,
+                    keys, s14, rows, 1, spare,
                 )
                 call_symbol(
                     "kg_gemm_f32",
                     d_scores, 64, 1,
-                    p0 + (batch * s13 + i_low * s14 + head * s15) * 4, s14, 1,
-                    p9 + (batch * s13 + j_low * s14 + head * s15) * 4, s14,
-                    keys, s15, rows, 1, spare,
+                    p0 + (batch * s12 + (i_low) * s13 + head * s14) * 4, s13, 1,
+                    p9 + (batch * s12 + (j_low) * s13 + head * s14) * 4, s13,
+                    keys, s14, rows, 1, spare,
                 )
                 call_symbol(
                     "kg_gemm_f32",
-                    p1 + (batch * s13 + j_low * s14 + head * s15) * 4, 1, s14,
+                    p1 + (batch * s12 + (j_low) * s13 + head * s14) * 4, 1, s13,
                     d_scores, 64, 1,
                     d_queries, 64,
-                    s15, rows, keys, j_low, spare,
+                    s14, rows, keys, j_low, spare,
                 )
             call_symbol(
                 "kg_transpose_f32",
                 d_queries,
-                p8 + (batch * s13 + i_low * s14 + head * s15) * 4,
-                s15, rows, 64, s14,
+                p8 + (batch * s12 + (i_low) * s13 + head * s14) * 4,
+                s14, rows, 64, s13,
             )
 
 
