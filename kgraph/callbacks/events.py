@@ -7,7 +7,7 @@ message in Protocol Buffers' wire format, of which this module knows what scalar
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import struct
 import time
 from functools import lru_cache
@@ -106,7 +106,7 @@ class EventWriter:
     def _event(self, rest: bytes) -> None:
         if self._file is None:
             self.directory.mkdir(parents=True, exist_ok=True)
-            name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}.kgraph"
+            name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}.kgraph"
             self.path = self.directory / name
             self._file = self.path.open("ab")
             self._record(_double(1, time.time()) + _bytes(3, b"brain.Event:2"))

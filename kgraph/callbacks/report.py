@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,6 +161,10 @@ class RemoteMonitor(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Send."""
+        # Here: what speaks HTTP takes longer to load than the rest of this package.
+        from urllib.parse import urlencode
+        from urllib.request import Request, urlopen
+
         values = {key: np.asarray(value).tolist() for key, value in (logs or {}).items()}
         text = json.dumps({"epoch": epoch, **values})
         headers = dict(self.headers or {})
@@ -171,12 +172,12 @@ class RemoteMonitor(Callback):
             body = text.encode()
             headers.setdefault("Content-Type", "application/json")
         else:
-            body = urllib.parse.urlencode({self.field: text}).encode()
-        request = urllib.request.Request(self.root + self.path, data=body, headers=headers, method="POST")
+            body = urlencode({self.field: text}).encode()
+        request = Request(self.root + self.path, data=body, headers=headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10):
+            with urlopen(request, timeout=10):
                 pass
-        except (urllib.error.URLError, OSError) as error:
+        except OSError as error:
             warnings.warn(f"Could not reach RemoteMonitor root server at {self.root}: {error}", stacklevel=2)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import itertools
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from kgraph.codegen.cpu.compilers import Compilers
 
-__all__ = ["NativeBuild", "NativeCode", "build_native"]
+__all__ = ["NativeBuild", "NativeCode", "build_native", "paused_collection"]
 
 EMISSION_VERSION = "4"
 
@@ -120,8 +119,7 @@ class NativeBuild:
         if recipes or missing:
             self._begin(recipes, len(recipes) + len(missing))
         if missing:
-            with paused_collection() as collect:
-                self._lower(missing, collect)
+            self._lower(missing)
         self._help()
         return list(keys.values())
 
@@ -137,14 +135,15 @@ class NativeBuild:
         assert self._compilers
         self._making[key] = self._compilers.submit(make), make
 
-    def _lower(self, sources: dict[str, str], collect: Callable[[], None]) -> None:
+    def _lower(self, sources: dict[str, str]) -> None:
         from kgraph.codegen.cpu.compile import emit_kernel, kernel_llvm
 
-        for source, key in sources.items():
+        for number, (source, key) in enumerate(sources.items(), 1):
             symbol = _symbol(source)
             text = kernel_llvm(source, "kernel", symbol)
             self._submit(key, functools.partial(emit_kernel, text, symbol))
-            collect()
+            if number % _KERNELS_PER_COLLECTION == 0:
+                gc.collect(0)  # what the front end has left; what is older is not looked at
 
     def _help(self) -> None:
         """Make what nobody has begun, from the end that the others come to last."""
@@ -184,20 +183,12 @@ _WORTH_A_PROCESS = 4  # a process is ready after some 40 ms, the time that two k
 
 
 @contextmanager
-def paused_collection() -> Iterator[Callable[[], None]]:
-    """Without automatic garbage collection, which would go through all of Numba again and again; yields a function to
-    call once per kernel, which now and then clears what the front end has left.
-    """
-    calls = itertools.count(1)
-
-    def collect() -> None:
-        if next(calls) % _KERNELS_PER_COLLECTION == 0:
-            gc.collect(0)  # all that is new; what is older is not looked at
-
+def paused_collection() -> Iterator[None]:
+    """Without automatic garbage collection, which would go through all of Numba and the graph again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
-        yield collect
+        yield
     finally:
         if enabled:
             gc.enable()

@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import os
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +55,16 @@ def toolchain_key() -> str:
 
 
 def _version(name: str) -> str:
+    """The installed version, from the name of the folder beside the package; `importlib.metadata` reads and parses
+    whole files, and is asked only where there is no such folder.
+    """
+    specification = importlib.util.find_spec(name)
+    for package in (specification and specification.submodule_search_locations) or ():
+        found = [path.name for path in Path(package).parent.glob(f"{name}-*.dist-info")]
+        if len(found) == 1:
+            return found[0].removeprefix(f"{name}-").removesuffix(".dist-info")
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

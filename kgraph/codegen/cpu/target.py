@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from kgraph.codegen.cpu.binding import CpuExecutable
-from kgraph.codegen.cpu.building import NativeBuild, build_native
+from kgraph.codegen.cpu.building import NativeBuild, build_native, paused_collection
 from kgraph.codegen.cpu.emit import emit_kernels
 from kgraph.codegen.launches import Ceilings
 from kgraph.codegen.memory import describe, plan_memory
@@ -38,7 +38,7 @@ def compile_program(graph: Graph, options: CompileOptions) -> Program:
         UnsupportedError: an op or element type has no kernel; the message names it.
         CompileError: a kernel could not be compiled.
     """
-    with NativeBuild() as build:
+    with paused_collection(), NativeBuild() as build:
         build.anticipate(_has_products(graph))
         return _compile(graph, options, build)
 

@@ -146,3 +146,27 @@ def test_vector_width_used():
     assert vector_width_used("\taddps\t%xmm0, %xmm1\n") == 128
     assert vector_width_used("\tvaddss\t%xmm0, %xmm1, %xmm2\n\tvmovups\t%zmm0, (%rdi)\n") == 0
     assert vector_width_used(objects.emit_assembly(kernel_llvm(COPY.format(factor=2), "kernel", "compile_width"))) > 0
+
+
+RANGES = """
+def kernel(ptrs, dims, begin, end, scratch):
+    out = address(ptrs, 0)
+    for i in range(dim(dims, 0)):
+        store_i64(out, 0, load_i64(out, 0) + 1)
+    for i in range(begin, end):
+        store_i64(out, 1, load_i64(out, 1) + i)
+    for i in range(begin, end, dim(dims, 1)):
+        store_i64(out, 2, load_i64(out, 2) + i)
+        store_i64(out, 3, quotient(i, 3) * 10 + remainder(i, 3))
+"""
+
+
+@pytest.mark.parametrize("bounds", [(0, 0), (0, 1), (2, 11), (5, 2), (7, 7), (0, 1000)])
+@pytest.mark.parametrize(("count", "step"), [(0, 1), (-3, 2), (1, 3), (9, 64)])
+def test_ranges(bounds: tuple[int, int], count: int, step: int) -> None:
+    begin, end = bounds
+    out = np.zeros(4, np.int64)
+    run(compile_kernel(RANGES, "kernel", "compile_ranges"), "compile_ranges", [out], begin, end, (count, step))
+    steps = range(begin, end, step)
+    last = steps[-1] // 3 * 10 + steps[-1] % 3 if steps else 0
+    assert out.tolist() == [max(count, 0), sum(range(begin, end)), sum(steps), last]
