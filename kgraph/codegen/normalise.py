@@ -1,9 +1,9 @@
 """Bring an optimised graph into the form that fusion expects.
 
 After this pass: convolutions have no padding (an explicit `pad` stands before them), kernels of one pixel no stride (a
-`slice` does), reductions fold one contiguous
-run of axes, `argmax` looks along the last axis, what a kernel must find in memory is not a mere view, and every
-output and update is a value of its own.  All rewrites keep the meaning; the result is an ordinary graph.
+`slice` does), reductions fold one contiguous run of axes, `argmax` looks along the last axis, what a kernel must find
+in memory is not a mere view, and every output and update is a value of its own.  All rewrites keep the meaning; the
+result is an ordinary graph.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ __all__ = [
     "wgrad_tasks",
 ]
 
-LIBRARY_VERSION = 4
+LIBRARY_VERSION = 5
 """Part of the cache key: raise it with every change of what the text below computes."""
 
 K_BLOCK = 512  # rows of a packed panel: 64 KiB of B, streamed from L2 while 14 rows of A stay in L1
@@ -60,6 +60,8 @@ PACK_STRIDE = 1024  # bytes between rows of B from which it pays
 A_ALIAS = 2048  # rows of A that are a multiple of this many bytes apart share so few sets of L1 that 14 of them collide
 A_PAD = 16  # elements between the rows of a copy of A that does not
 A_COLUMNS = 64  # columns of the result from which copying A pays
+STREAM_ROWS = 4  # tiles of rows of A up to which B is fetched ahead: two panels
+AHEAD_STEPS = 24  # steps of a sum after which what is fetched from memory is there
 PANEL_BYTES = 1 << 19  # weights of one panel of a convolution that stay in L2
 GRAD_ROWS = 70  # rows of a task of the weight gradient
 GRAD_GROUP = 1 << 21  # bytes of whole images that do
@@ -86,9 +88,15 @@ _TILE_ARGUMENTS = (
     "b_inner",
 )
 TILE_ARGUMENTS = (*_TILE_ARGUMENTS, "columns", "beta")
+TILE_NEXT_ARGUMENTS = (*TILE_ARGUMENTS, "next", "next_step")
 
 PARTS = {
-    "products": {"kg_gemm": GEMM_ARGUMENTS, "kg_transpose": TRANSPOSE_ARGUMENTS, "kg_tile": TILE_ARGUMENTS},
+    "products": {
+        "kg_gemm": GEMM_ARGUMENTS,
+        "kg_transpose": TRANSPOSE_ARGUMENTS,
+        "kg_tile": TILE_ARGUMENTS,
+        "kg_tile_next": TILE_NEXT_ARGUMENTS,
+    },
     "convolutions": {"kg_conv2d": CONV_ARGUMENTS, "kg_conv2d_wgrad": CONV_GRAD_ARGUMENTS},
     "depthwise": {"kg_depthwise": CONV_ARGUMENTS, "kg_depthwise_wgrad": CONV_GRAD_ARGUMENTS},
 }
@@ -192,11 +200,14 @@ class Library:
         return pointer
 
     def params(self, f: Code, **elements: Operand) -> str:
-        """A tile's parameter block; strides in elements, here turned into bytes."""
+        """A tile's parameter block; strides in elements, here turned into bytes.
+
+        next: the address of what is needed after this sweep (with `next_step`); 0 or left out: the next rows of A.
+        """
         block = f.array(len(PARAMS))
         for position, word in enumerate(PARAMS):
-            value = elements[word]
-            f.set_word(block, position, value if word in ("outer", "inner") else self.bytes(f, value))
+            value = elements.get(word, 0)
+            f.set_word(block, position, value if word in ("outer", "inner", "next") else self.bytes(f, value))
         return block
 
     def call(self, f: Code, name: str, *arguments: str) -> None:
@@ -243,10 +254,29 @@ class Library:
         a_row, c_row = f.word("%params", 0), f.word("%params", 1)
         with f.loop(0, tiles) as tile:
             rows = f.select(f.compare("slt", tile, large_count), f.add(small, 1), small)
+            self._look_ahead(f, a.get(), rows, tile)
             self.call_tile(f, f.add(row, f.sub(rows, 1)), a.get(), "%b", c.get())
             a.set(f.offset(a.get(), f.mul(rows, a_row)))
             c.set(f.offset(c.get(), f.mul(rows, c_row)))
         f.finish()
+
+    def _look_ahead(self, f: VectorCode, a: str, rows: str, tile: str) -> None:
+        """Set what a tile fetches while it computes.
+
+        The lines of `next`, one for each tile; then, where rows of A lie side by side, those of the next tile, and
+        where columns do, this tile's columns some steps on.
+        """
+        p = {word: f.word("%params", position) for position, word in enumerate(PARAMS)}
+        follows = f.both(f.compare("ne", p["next"], 0), f.compare("slt", tile, STREAM_ROWS))
+        dense = f.compare("eq", p["a_row"], f.mul(p["inner"], p["a_inner"]))
+        turned = f.compare("eq", p["a_row"], self.scalar.size)
+        here = f.let(f"ptrtoint ptr {a} to i64")
+        rows_of_a = f.mul(rows, p["a_row"])
+        distance = f.select(turned, f.mul(p["a_inner"], AHEAD_STEPS), f.select(dense, rows_of_a, 0))
+        step = f.select(turned, p["a_inner"], f.select(dense, f.mul(rows, p["a_inner"]), 0))
+        line = f.add(p["next"], f.mul(tile, 64))
+        f.set_word("%params", PARAMS.index("ahead"), f.select(follows, line, f.add(here, distance)))
+        f.set_word("%params", PARAMS.index("ahead_step"), f.select(follows, p["next_step"], step))
 
     def call_tile(self, f: Code, index: Operand, a: str, b: str, c: str, params: str = "%params") -> None:
         """Call an entry of the table of tiles."""
@@ -271,12 +301,17 @@ class Library:
         )
 
     def write_tile_entry(self) -> None:
-        """``kg_tile``: one tile for kernels of their own; rows and columns as far as one tile goes."""
-        f, p = self.exported("kg_tile")
-        params = self.params(f, **{word: p[word] for word in PARAMS})
-        a, b, c = (f.pointer(p[name]) for name in "abc")
-        self.sweep(f, a, b, c, p["rows"], p["columns"], p["beta"], params)
-        f.finish()
+        """``kg_tile``: a panel for kernels of their own; columns as far as one tile goes.
+
+        ``kg_tile_next`` fetches from memory meanwhile: lines at `next`, one for each tile, and one at `next_step`
+        elements after that for each term of the sum.
+        """
+        for name in ("kg_tile", "kg_tile_next"):
+            f, p = self.exported(name)
+            params = self.params(f, **{word: p[word] for word in PARAMS if word in p})
+            a, b, c = (f.pointer(p[name]) for name in "abc")
+            self.sweep(f, a, b, c, p["rows"], p["columns"], p["beta"], params)
+            f.finish()
 
     # -- packing -------------------------------------------------------------------------------------------------------
 
@@ -450,22 +485,17 @@ def _write_gemm(lib: Library) -> None:
         terms = f.minimum(f.sub(k, k0), k_step)
         keep = f.let(f"or i64 {beta}, {k0}")
         block = lib.step(f, b, (k0, p["b_row"]), (n0, p["b_col"]))
-        with f.when(pack), f.loop(0, columns, panel) as j:
-            width = f.minimum(f.sub(columns, j), panel)
-            source, target = lib.step(f, block, (j, p["b_col"])), lib.step(f, scratch, (j, terms))
-            strides = f"i64 {p['b_row']}", f"i64 {p['b_col']}"
-            lib.call(
-                f, "kg_pack", f"ptr {source}", *strides, f"ptr {target}", f"i64 {terms}", f"i64 {width}", f"i64 {panel}"
-            )
         base = f.let(f"select i1 {pack}, ptr {scratch}, ptr {block}")
         panel_step = f.select(pack, terms, 1)
         a_row = f.select(copy, f.add(terms, A_PAD), p["a_row"])
         params = lib.params(
             f, a_row=a_row, c_row=p["c_row"], outer=1, a_outer=0, b_outer=0, inner=terms, a_inner=p["a_col"],
-            b_inner=b_inner,
+            b_inner=b_inner, next_step=p["b_row"],
         )  # fmt: skip
+        streams = f.either(pack, f.compare("sle", m, STREAM_ROWS * lib.vectors.rows))
         with f.loop(0, m, m_step) as m0:
             rows = f.minimum(f.sub(m, m0), m_step)
+            first = f.compare("eq", m0, 0)
             a_block = f.variable("ptr", lib.step(f, a, (m0, p["a_row"]), (k0, p["a_col"])))
             with f.when(copy):
                 sizes = f"i64 {rows}", f"i64 {terms}", f"i64 {a_row}"
@@ -474,6 +504,16 @@ def _write_gemm(lib: Library) -> None:
             with f.loop(0, columns, panel) as j:
                 target = lib.step(f, c, (m0, p["c_row"]), (f.add(n0, j), 1))
                 width = f.minimum(f.sub(columns, j), panel)
+                with f.when(f.both(pack, first)):
+                    source, packed = lib.step(f, block, (j, p["b_col"])), lib.step(f, scratch, (j, terms))
+                    strides = f"i64 {p['b_row']}", f"i64 {p['b_col']}"
+                    sizes = f"i64 {terms}", f"i64 {width}", f"i64 {panel}"
+                    lib.call(f, "kg_pack", f"ptr {source}", *strides, f"ptr {packed}", *sizes)
+                # While rows of A pass a panel, the next one comes from memory: of these columns, or of the next terms.
+                last = f.compare("sge", f.add(j, panel), columns)
+                following = f.select(last, f.mul(terms, p["b_row"]), f.mul(f.add(j, panel), p["b_col"]))
+                address = f.let(f"ptrtoint ptr {lib.step(f, block, (following, 1))} to i64")
+                f.set_word(params, PARAMS.index("next"), f.select(f.both(streams, first), address, 0))
                 lib.sweep(f, a_block.get(), lib.step(f, base, (j, panel_step)), target, rows, width, keep, params)
     f.finish()
 

@@ -274,6 +274,11 @@ class Code:
                 pointer = self.let(f"getelementptr i8, ptr {pointer}, i64 {count}")
         return pointer
 
+    def fetch(self, pointer: str) -> None:
+        """Ask for a cache line in the second level; any address may be asked for."""
+        self.module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+
     def word(self, pointer: str, index: Operand) -> str:
         """The i64 at pointer[index]."""
         return self.let(f"load i64, ptr {self.offset(pointer, self.mul(index, 8))}")
@@ -408,8 +413,13 @@ class VectorCode(Code):
         return self.let(f"call reassoc {kind} @{name}({kind} -0.0, {self.vector} {value})")
 
 
-# What a tile reads from its parameter block: i64 words, strides in bytes.
-PARAMS = ("a_row", "c_row", "outer", "a_outer", "b_outer", "inner", "a_inner", "b_inner")
+# What a tile reads from its parameter block: i64 words, strides in bytes. `ahead` is an address that is fetched into
+# the second-level cache at the first step, and `ahead_step` what is added to it after each; `next` and `next_step` are
+# for `sweep`.
+PARAMS = (
+    "a_row", "c_row", "outer", "a_outer", "b_outer", "inner", "a_inner", "b_inner", "ahead", "ahead_step", "next",
+    "next_step",
+)  # fmt: skip
 
 TILE_SIGNATURE = "void (ptr, ptr, ptr, i64, i64, ptr)"
 
@@ -435,19 +445,26 @@ def write_tile(module: Module, vectors: Vectors, scalar: Scalar, rows: int, widt
         None if full or 2 * j < width - 1 else f.lane_mask(f.sub("%columns", j * f.lanes)) for j in range(width)
     ]
     sums = [[f.variable(f.vector, "zeroinitializer") for _ in range(width)] for _ in range(rows)]
+    ahead = f.variable("ptr", f.pointer(p["ahead"]))
     with f.loop(0, p["outer"]) as outer:
         a = f.offset("%a", f.mul(outer, p["a_outer"]))
         b = f.offset("%b", f.mul(outer, p["b_outer"]))
-        _write_inner_loop(f, a, b, p, sums, masks)
+        _write_inner_loop(f, a, b, ahead, p, sums, masks)
     _write_epilogue(f, p["c_row"], sums, masks)
     f.finish()
     return name
 
 
 def _write_inner_loop(
-    f: VectorCode, a: str, b: str, p: dict[str, str], sums: list[list[Variable]], masks: Sequence[str | None]
+    f: VectorCode,
+    a: str,
+    b: str,
+    ahead: Variable,
+    p: dict[str, str],
+    sums: list[list[Variable]],
+    masks: Sequence[str | None],
 ) -> None:
-    """One step per turn: with 28 products a step, six pointer additions hide behind them, and strides stay free.
+    """One step per turn: with 28 products a step, seven pointer additions hide behind them, and strides stay free.
 
     An x86 address is base + stride * {1, 2, 4, 8}: one moving pointer serves rows 0, 1 and 2 of its group of three.
     """
@@ -458,6 +475,8 @@ def _write_inner_loop(
         here = panel.get()
         columns = [f.load(f.offset(here, j * step), mask) for j, mask in enumerate(masks)]
         panel.set(f.offset(here, p["b_inner"]))
+        f.fetch(ahead.get())
+        ahead.set(f.offset(ahead.get(), p["ahead_step"]))
         for group, pointer in enumerate(pointers):
             first = pointer.get()
             for row in range(3 * group, min(3 * group + 3, len(sums))):

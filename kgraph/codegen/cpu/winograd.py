@@ -31,7 +31,7 @@ from pathlib import Path
 
 from kgraph.codegen.cpu.cache import Recipe
 from kgraph.codegen.cpu.objects import NativeModule, add_symbol, emit_object, host_cpu_key, load_object
-from kgraph.codegen.cpu.tilelib import TILE_ARGUMENTS, load_tiles
+from kgraph.codegen.cpu.tilelib import TILE_ARGUMENTS, TILE_NEXT_ARGUMENTS, load_tiles
 from kgraph.codegen.cpu.tiles import F32, Code, Module, Operand, VectorCode, Vectors, host_vectors
 
 __all__ = [
@@ -55,7 +55,9 @@ WINOGRAD_VERSION = 2
 PREFIX = "kg_winograd"
 FORWARD_BYTES = 1 << 18  # transformed pixels of a block: a quarter of L2, beside the weights that stream through
 GRADIENT_BYTES = 1 << 19  # transformed pixels and gradients of a block, of one row of planes
-CHUNK_BYTES = 1 << 18  # weights of a panel that are transformed at a time where tiles are few
+CHUNK_BYTES = 1 << 18  # weights of a panel that are transformed at a time where all tiles are transformed before
+FETCHED_BYTES = 1 << 16  # the same where tiles are so few that the next weights must come from memory meanwhile
+FETCHED_TILES = 64
 ALIAS_BYTES = 2048  # rows a multiple of this apart share so few sets of L1 that those of a tile collide
 
 _SHAPE = ("h_out", "w_out", "c_in", "c_out")
@@ -156,13 +158,14 @@ def forward_blocks(c_in: int, c_out: int) -> Blocks:
 def few_blocks(tiles: int, c_in: int, c_out: int) -> Blocks:
     """How all tiles lie, transformed, and the scratch of `kg_winograd_few`."""
     blocks = _blocks(tiles, c_in, c_out, 16, 1)
-    weights = 16 * _odd_lines(few_chunk(c_in, c_out) * blocks.panel)
+    weights = 16 * _odd_lines(few_chunk(tiles, c_in, c_out) * blocks.panel)
     return replace(blocks, bytes=(weights + 16 * blocks.panel_plane) * F32.size + 64)
 
 
-def few_chunk(c_in: int, c_out: int) -> int:
+def few_chunk(tiles: int, c_in: int, c_out: int) -> int:
     """Input channels of a panel whose weights `kg_winograd_few` transforms at a time."""
-    return max(1, min(c_in, CHUNK_BYTES // (16 * F32.size * weight_columns(c_out))))
+    size = FETCHED_BYTES if tiles <= FETCHED_TILES else CHUNK_BYTES
+    return max(1, min(c_in, size // (16 * F32.size * weight_columns(c_out))))
 
 
 def gradient_blocks(c_in: int, c_out: int) -> Blocks:
@@ -295,11 +298,12 @@ class _Function:
         return f.mul(f.let(f"or i64 {lines}, 1"), 64 // F32.size)
 
     def product(self, a: str, b: str, c: str, **sizes: Operand) -> None:
-        """Call `kg_tile`."""
+        """Call `kg_tile`, or `kg_tile_next` if `next` and `next_step` are given."""
         f = self.f
+        symbol, names = ("kg_tile_next", TILE_NEXT_ARGUMENTS) if "next" in sizes else ("kg_tile", TILE_ARGUMENTS)
         words = {name: f.let(f"ptrtoint ptr {pointer} to i64") for name, pointer in (("a", a), ("b", b), ("c", c))}
         words |= {"outer": "1", "a_outer": "0", "b_outer": "0", **{name: str(size) for name, size in sizes.items()}}
-        f.do(f"call void @kg_tile_f32({', '.join(f'i64 {words[name]}' for name in TILE_ARGUMENTS)})")
+        f.do(f"call void @{symbol}_f32({', '.join(f'i64 {words[name]}' for name in names)})")
 
     @contextmanager
     def each_run(self, first: Operand, count: Operand) -> Iterator[tuple[str, ...]]:
@@ -425,11 +429,18 @@ def _write_few(module: Module) -> None:
             terms = f.minimum(f.sub(p["c_in"], k), p["chunk"])
             strides = p["w_row"], p["w_col"], p["w_in"], f.mul(plane, 4), plane, panel
             g.transform("weights", 0, g.at(w, (k, p["w_in"]), (j, 1)), u, terms, columns, *strides)
+            # The weights of the next chunk come from memory meanwhile, one of their nine places with each product.
+            more = f.compare("slt", f.add(k, p["chunk"]), p["c_in"])
+            following = f.let(f"ptrtoint ptr {g.at(w, (f.add(k, p['chunk']), p['w_in']), (j, 1))} to i64")
             with f.loop(0, 16) as e:
                 a, b, c = g.at(v, (e, p["v_plane"]), (k, 1)), g.at(u, (e, plane)), g.at(m, (e, p["p_plane"]))
+                row = f.div(e, 3)
+                place = f.add(f.mul(row, p["w_row"]), f.mul(f.sub(e, f.mul(row, 3)), p["w_col"]))
+                wanted = f.both(more, f.compare("slt", e, 9))
                 g.product(
                     a, b, c, rows=tiles, a_row=p["v_row"], c_row=panel, inner=terms, a_inner=1, b_inner=panel,
-                    columns=columns, beta=k,
+                    columns=columns, beta=k, next=f.select(wanted, f.add(following, f.mul(F32.size, place)), 0),
+                    next_step=p["w_in"],
                 )  # fmt: skip
         g.write_pixels(m, g.at(y, (j, 1)), 0, tiles, columns)
     f.finish()
@@ -505,7 +516,8 @@ def winograd_text(vectors: Vectors | None = None) -> str:
     """The LLVM text of all functions; `kg_tile_f32` is to be linked."""
     vectors = vectors or host_vectors()
     module = Module(vectors)
-    module.declare(f"declare void @kg_tile_f32({', '.join(['i64'] * len(TILE_ARGUMENTS))})")
+    for symbol, names in (("kg_tile", TILE_ARGUMENTS), ("kg_tile_next", TILE_NEXT_ARGUMENTS)):
+        module.declare(f"declare void @{symbol}_f32({', '.join(['i64'] * len(names))})")
     gradient = _adjoint(OUTPUT)
     rows = range(4)
     _write_table(module, "input", _write_edges(module, vectors, "input_all", INPUT))

@@ -268,9 +268,9 @@ class _Forward:
         channels = f"{_numbers(ctx, c_in=self.c_in)}, c_high - c_low"
         sizes, strides, _ = self._arguments("h_high", channels)
         pointers = f"p{self.shared}, p{self.kernel.position} + c_low * 4, p{self.y.position} + c_low * 4, n_high"
-        few = w.size(self.tasks.size("p_plane", lambda plan: self._few(plan).panel_plane))
-        chunk = few_chunk(self.c_in, self.c_out)
-        places = f"{self._few_places()}, {_numbers(ctx, panel=self.blocks.panel)}, {few}, {_numbers(ctx, chunk=chunk)}"
+        plane = w.size(self.tasks.size("p_plane", lambda plan: self._few(plan).panel_plane))
+        chunk = w.size(self.tasks.size("chunk", lambda plan: few_chunk(plan.tiles, self.c_in, self.c_out)))
+        places = f"{self._few_places()}, {_numbers(ctx, panel=self.blocks.panel)}, {plane}, {chunk}"
         groups = pointers, sizes, strides, _kernel_strides(ctx, self.shape), places, "scratch"
         write_call(w, f"{PREFIX}_few_f32", *groups)
 

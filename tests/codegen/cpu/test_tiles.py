@@ -212,6 +212,22 @@ def test_tile_with_two_level_sum(library: NativeModule, dtype: str) -> None:
     assert (c[3] == GUARD).all() and (c[:, 21:] == GUARD).all()
 
 
+def test_what_is_fetched_ahead_need_not_exist(library: NativeModule, dtype: str) -> None:
+    """Twenty rows are two tiles, each of which asks for lines of its own; the result is that of `kg_tile`."""
+    a, b = random((20, 9), dtype), random((9, 24), dtype, 1)
+    found = []
+    for symbol, further in (("kg_tile", {}), ("kg_tile_next", {"next": 8, "next_step": 1 << 40})):
+        c = np.full((21, 24), GUARD, DTYPES[dtype])
+        load_function(library, symbol, dtype)(
+            rows=20, a=a.ctypes.data, a_row=9, b=b.ctypes.data, c=c.ctypes.data, c_row=24, outer=1, a_outer=0,
+            b_outer=0, inner=9, a_inner=1, b_inner=24, columns=21, beta=0, **further,
+        )  # fmt: skip
+        assert (c[20] == GUARD).all() and (c[:, 21:] == GUARD).all()
+        found.append(c)
+    assert_close(found[0][:20, :21], a @ b[:, :21], dtype)
+    assert (found[0] == found[1]).all()
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Convolution
 

@@ -71,7 +71,7 @@ class Library:
         blocks = winograd.few_blocks(tiles, c_in, c_out)
         transformed = np.full(16 * blocks.plane, np.nan, np.float32)
         y = np.full((images + 1, h, v, c_out), GUARD, np.float32)
-        sizes = shapes(x, y, c_in, c_out) | places(blocks) | {"chunk": winograd.few_chunk(c_in, c_out)}
+        sizes = shapes(x, y, c_in, c_out) | places(blocks) | {"chunk": winograd.few_chunk(tiles, c_in, c_out)}
         for first in range(0, tiles, 5):
             part = {"first": first, "last": min(first + 5, tiles)}
             self.call("kg_winograd_pixels", x=x.ctypes.data, v=transformed.ctypes.data, **part, **sizes)
@@ -242,7 +242,8 @@ def test_other_register_files(vectors: Vectors, monkeypatch: pytest.MonkeyPatch)
         return text
 
     tiles = load_object(emit_object(renamed(tilelib.tile_library_text("f32", vectors)), optimize=1))
-    add_symbol(renamed("kg_tile_f32"), tiles.address(renamed("kg_tile_f32")))
+    for symbol in ("kg_tile_f32", "kg_tile_next_f32"):
+        add_symbol(renamed(symbol), tiles.address(renamed(symbol)))
     module = load_object(emit_object(renamed(winograd.winograd_text(vectors)), optimize=1))
     library = Library(module, renamed)
     for images, h, v, c_in, c_out in [(2, 5, 7, 3, 5), (1, 8, 8, 16, 17), (3, 1, 9, 20, 8), (1, 12, 11, 33, 9)]:
