@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from kgraph.codegen.few_filters import convolve_by_taps, kernel_gradient_by_taps
 from kgraph.ir.builder import Builder
 from kgraph.ir.dims import Shape, shape_volume
 from kgraph.ir.graph import Graph, Node, Value
@@ -164,11 +165,15 @@ def _distinct_results(graph: Graph, in_loop: bool) -> None:
 
 # -- rules: (builder, node) -> replacement values, or None to keep the node ------------------------------------------
 def _normal_convolution(b: Builder, node: Node) -> Sequence[Value] | None:
-    return _convolve_before_spreading(b, node) or _take_pixels_first(b, node) or _pad_convolution(b, node)
+    for rule in (_convolve_before_spreading, _take_pixels_first, convolve_by_taps, _pad_convolution):
+        found = rule(b, node)
+        if found is not None:
+            return found
+    return None
 
 
 def _normal_kernel_gradient(b: Builder, node: Node) -> Sequence[Value] | None:
-    return _take_pixels_first(b, node) or _pad_convolution(b, node)
+    return _take_pixels_first(b, node) or kernel_gradient_by_taps(b, node) or _pad_convolution(b, node)
 
 
 def _take_pixels_first(b: Builder, node: Node) -> Sequence[Value] | None:
@@ -227,11 +232,25 @@ def _contiguous_runs(axes: Sequence[int], shape: Shape) -> list[list[int]]:
     return runs
 
 
+MUCH = 512
+"""Elements of a row (all axes but the first) from which a sum of everything is worth more than one task."""
+
+
+def _is_much(axes: Sequence[int], shape: Shape) -> bool:
+    """Whether everything is folded, and much of it: rows first, each in a task of its own, then what they gave."""
+    if len(axes) < 2 or any(dim != 1 for axis, dim in enumerate(shape) if axis not in axes):
+        return False
+    width = shape_volume(tuple(shape[axis] for axis in axes[1:]))
+    return shape[axes[0]] != 1 and not (isinstance(width, int) and width < MUCH)
+
+
 def _split_reduction(b: Builder, node: Node) -> Sequence[Value] | None:
     x, axes, keepdims = node.operands[0], node.attrs["axes"], node.attrs["keepdims"]
     if not axes:
         return [b.op("stop_gradient", x)]
     runs = _contiguous_runs(axes, x.shape)
+    if len(runs) == 1 and _is_much(runs[0], x.shape):
+        runs = [runs[0][:1], runs[0][1:]]
     if len(runs) == 1:
         return None
     value = x

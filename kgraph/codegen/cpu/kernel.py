@@ -16,9 +16,12 @@ __all__ = ["Domain", "EmittedKernel", "KernelContext", "Phase", "Temporary", "ch
 
 GRAIN = 16384
 """Elements of elementwise work in a task: 5 to 20 microseconds, well above the cost of handing it to a thread."""
-
-_SCALAR = 16  # elements of the widest vector: a loop of fewer turns is not vector code
-_LINE = 64  # elements of a byte in a cache line
+EVEN_TASKS = 8
+"""Tasks from which one more or less for a thread does not matter."""
+LINE = 64
+"""Elements that tasks of a flat loop begin at a multiple of: whole cache lines, and whole vectors."""
+SCALAR = 16
+"""Elements of the widest vector: a loop of fewer turns is not vector code."""
 
 
 @dataclass(frozen=True)
@@ -188,17 +191,22 @@ def chunked(
 ) -> tuple[CeilDiv, CeilDiv]:
     """(rows per task, number of tasks): at most about `grain` elements a task, whatever the number of threads.
 
+    Tasks are about equal, and a few of them an even number, so that two threads have the same to do.
+
     folds: each row is a loop of its own, which runs element by element where the row is shorter than a vector.
     blocks_of: where a task may also be a block of these rows, each of which is as many of `rows`.
     """
 
     def chunk(evaluate: Callable[[DimLike], int]) -> int:
-        count, size = evaluate(rows), max(1, evaluate(per_row))
-        weight = size * _SCALAR if folds and 1 < size < _SCALAR else size
-        most = max(1, grain // weight)
-        # Equal tasks, or one thread would wait for the other; of single elements, whole cache lines.
-        even = -(-count // max(1, -(-count // most)))
-        return max(1, even if size > 1 else -(-even // _LINE) * _LINE)
+        size, count = max(1, evaluate(per_row)), evaluate(rows)
+        most = max(1, grain // (size * SCALAR if folds and 1 < size < SCALAR else size))
+        tasks = -(-count // most)
+        if tasks <= 1:
+            return most
+        if tasks < EVEN_TASKS:
+            tasks += tasks % 2
+        share = -(-count // tasks)
+        return min(most, -(-share // LINE) * LINE) if size == 1 else share
 
     def tasks(evaluate: Callable[[DimLike], int]) -> int:
         count = evaluate(rows)

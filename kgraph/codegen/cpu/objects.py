@@ -36,7 +36,7 @@ __all__ = [
     "undefined_symbols",
 ]
 
-EMISSION_VERSION = 1
+EMISSION_VERSION = 2
 """Part of every cache key: raise it when the same kernel text would have to give other machine code."""
 
 
@@ -52,6 +52,8 @@ class NativeCodeError(RuntimeError):
 
 @functools.cache
 def _initialize() -> None:
+    # Strides are read from tables. LLVM would guess that they are 1, and run the scalar loop wherever they are not.
+    llvm.set_option("kgraph", "-enable-mem-access-versioning=false")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
 

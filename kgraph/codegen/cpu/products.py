@@ -35,6 +35,8 @@ __all__ = [
 
 TASK_FLOPS = 500_000
 """Arithmetic in a task of a product: some 20 microseconds."""
+TASK_BYTES = 2_000_000
+"""Memory that a task of a product reads and writes, where that takes longer (a row times a matrix): as long."""
 
 TALL_ROWS = 256
 """Rows of a task of a tall product: each task packs the columns of B that it reads, which many rows make good."""
@@ -218,7 +220,8 @@ class _GemmCut:
 
     def _plan(self, evaluate: Evaluate) -> tuple[int, int]:
         m, n, k = max(1, evaluate(self.m)), max(1, evaluate(self.n)), max(1, evaluate(self.k))
-        wanted = max(1, min(64, 2 * m * n * k // TASK_FLOPS))
+        bytes_ = 4 * (m * k + k * n + m * n)
+        wanted = max(1, min(64, max(2 * m * n * k // TASK_FLOPS, bytes_ // TASK_BYTES)))
         # A power of two, so that two or four threads get equal shares.
         tall = max(16, m // TALL_ROWS)
         row_blocks = 1 << (min(wanted, -(-m // 28), tall).bit_length() - 1)
