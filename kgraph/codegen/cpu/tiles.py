@@ -395,11 +395,6 @@ class VectorCode(Code):
             f"call void @{name}({self.vector} {value}, ptr align {self.scalar.size} {pointer}, {self.mask_type} {mask})"
         )
 
-    def prefetch(self, pointer: str) -> None:
-        """Ask for the line at an address, which need not be valid."""
-        self.module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
-
     def multiply_add(self, a: str, b: str, c: str) -> str:
         """A * b + c, fused where the processor can (a call of libm's fma would be hopeless elsewhere)."""
         name = f"llvm.fmuladd.{self._suffix}"
@@ -476,13 +471,8 @@ def _write_inner_loop(
     step = f.scalar.size * f.lanes
     pointers = [f.variable("ptr", f.offset(a, f.mul(p["a_row"], first))) for first in range(0, len(sums), 3)]
     panel = f.variable("ptr", b)
-    ahead = _ahead(f, p["a_inner"])
-    last = f.mul(p["a_row"], len(sums) - 1)
     with f.loop(0, p["inner"]):
         here = panel.get()
-        if len(sums) >= 4:  # fewer rows leave no time for it
-            f.prefetch(f.offset(pointers[0].get(), ahead))
-            f.prefetch(f.offset(pointers[0].get(), ahead, last))
         columns = [f.load(f.offset(here, j * step), mask) for j, mask in enumerate(masks)]
         panel.set(f.offset(here, p["b_inner"]))
         f.fetch(ahead.get())
@@ -494,19 +484,6 @@ def _write_inner_loop(
                 for j, column in enumerate(columns):
                     sums[row][j].set(f.multiply_add(value, column, sums[row][j].get()))
             pointer.set(f.offset(first, p["a_inner"]))
-
-
-AHEAD = 32  # steps: 700 cycles of a tile of 11 x 2, more than memory takes
-FAR = 256  # bytes between the elements of A from which the processor does not see what comes
-
-
-def _ahead(f: Code, step: str) -> str:
-    """How far ahead of a tile's column of A to fetch, in bytes.
-
-    Where A is read across its rows (the product of a weight gradient) each step meets another line of memory, often of
-    another page, and hardware prefetches none of them; where steps are short, the processor does it better: then 0.
-    """
-    return f.select(f.compare("sge", step, FAR), f.mul(step, AHEAD), 0)
 
 
 def _write_epilogue(f: VectorCode, c_row: str, sums: list[list[Variable]], masks: Sequence[str | None]) -> None:
