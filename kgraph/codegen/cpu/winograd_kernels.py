@@ -129,7 +129,7 @@ def _plan(images: int, down: int, across: int, c_in: int, c_out: int) -> _Plan:
     tiles, panel = images * down * across, weight_columns(c_out)
     if tiles <= FEW_TILES and c_out > panel:
         blocks = -(-c_out // panel)
-        return _Plan(1, tiles, max(1, images), 2 * max(1, down), panel, 1, blocks, blocks)
+        return _Plan(1, tiles, max(1, images), 2 * max(1, down), panel, 1, blocks, blocks if tiles else 0)
     least = min(max(1, tiles), max(TASK_TILES, TASK_TERMS // (16 * c_in * c_out)))
     cut = best_cut(CutSizes(images, down, across, c_out, 16 * c_in, False), least)
     return _Plan(0, tiles, cut.images, 2 * cut.rows, c_out, cut.bands, 1, cut.tasks)
