@@ -88,12 +88,12 @@ def _widths(columns: int) -> Iterator[int]:
 
 
 @lru_cache(maxsize=1024)
-def best_cut(sizes: CutSizes, least: int = 0) -> Cut:
+def best_cut(sizes: CutSizes, least: int = 0, grain: int = TASK_TERMS) -> Cut:
     """The cheapest cut, by a count of multiply-adds.
 
-    least: pixels of a task, at least; then channels are not cut.
+    least: pixels of a task, at least; then channels are not cut. grain: multiply-adds of a task, at least.
     """
-    most = max(1, sizes.images * sizes.rows * sizes.width * sizes.columns * sizes.terms // TASK_TERMS)
+    most = max(1, sizes.images * sizes.rows * sizes.width * sizes.columns * sizes.terms // grain)
     heights = [(1, rows) for rows in _steps(sizes.rows)]
     heights += [(images, max(1, sizes.rows)) for images in _steps(sizes.images) if images > 1]
     widths = [sizes.columns] if least else list(_widths(sizes.columns))

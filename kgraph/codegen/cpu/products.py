@@ -7,8 +7,9 @@ then runs over the same block while it is in cache.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
-from kgraph.codegen.cpu.conv_tasks import TaskCut
+from kgraph.codegen.cpu.conv_tasks import Cut, CutSizes, TaskCut, best_cut
 from kgraph.codegen.cpu.depthwise import depthwise_tasks
 from kgraph.codegen.cpu.elementwise import write_map
 from kgraph.codegen.cpu.kernel import Domain, EmittedKernel, KernelContext, Phase
@@ -20,7 +21,7 @@ from kgraph.ir.dims import DimLike, shape_volume
 from kgraph.ir.graph import Node, Value
 
 __all__ = [
-    "TASK_FLOPS",
+    "TASK_TERMS",
     "ConvShape",
     "Evaluate",
     "anchor",
@@ -33,13 +34,8 @@ __all__ = [
     "write_ranges",
 ]
 
-TASK_FLOPS = 500_000
-"""Arithmetic in a task of a product: some 20 microseconds."""
-TASK_BYTES = 2_000_000
-"""Memory that a task of a product reads and writes, where that takes longer (a row times a matrix): as long."""
-
-TALL_ROWS = 256
-"""Rows of a task of a tall product: each task packs the columns of B that it reads, which many rows make good."""
+TASK_TERMS = 250_000
+"""Multiply-adds of a task of a product, at least: some 3 microseconds, above the cost of handing it to a thread."""
 
 Evaluate = Callable[[DimLike], int]
 
@@ -212,38 +208,34 @@ def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
     write_map(ctx, tracer, domain, which, bounds)
 
 
+@lru_cache(maxsize=1024)
+def _product_cut(m: int, n: int, k: int) -> Cut:
+    """The cut of a product: that of a convolution whose kernel is one pixel, over an image one pixel wide."""
+    return best_cut(CutSizes(1, m, 1, n, k, True), grain=TASK_TERMS)
+
+
 class _GemmCut:
-    """How a product is cut into tasks: by rows, and by columns when rows alone give too few; by size only."""
+    """How a product is cut into tasks, by rows and columns; by size only."""
 
     def __init__(self, m: DimLike, n: DimLike, k: DimLike) -> None:
         self.m, self.n, self.k = m, n, k
 
-    def _plan(self, evaluate: Evaluate) -> tuple[int, int]:
-        m, n, k = max(1, evaluate(self.m)), max(1, evaluate(self.n)), max(1, evaluate(self.k))
-        bytes_ = 4 * (m * k + k * n + m * n)
-        wanted = max(1, min(64, max(2 * m * n * k // TASK_FLOPS, bytes_ // TASK_BYTES)))
-        # A power of two, so that two or four threads get equal shares.
-        tall = max(16, m // TALL_ROWS)
-        row_blocks = 1 << (min(wanted, -(-m // 28), tall).bit_length() - 1)
-        rows = -(-m // row_blocks)
-        column_blocks = min(-(-wanted // -(-m // rows)), -(-n // 64))
-        width = -(-n // column_blocks)
-        columns = -(-width // 32) * 32
-        return rows, columns
+    def _plan(self, evaluate: Evaluate) -> Cut:
+        return _product_cut(*(max(1, evaluate(size)) for size in (self.m, self.n, self.k)))
 
     def rows(self) -> CeilDiv:
-        return self._part("rows", lambda ev: self._plan(ev)[0], lambda ev, rows: rows)
+        return self._part("rows", lambda ev: self._plan(ev).rows, lambda ev, rows: rows)
 
     def columns(self) -> CeilDiv:
-        return self._part("columns", lambda ev: self._plan(ev)[1], lambda ev, rows: max(1, ev(self.n)))
+        return self._part("columns", lambda ev: self._plan(ev).columns, lambda ev, rows: max(1, ev(self.n)))
 
     def row_blocks(self) -> CeilDiv:
         return self._part(
-            "row blocks", lambda ev: -(-ev(self.m) // self._plan(ev)[0]), lambda ev, rows: -(-ev(self.m) // rows)
+            "row blocks", lambda ev: -(-ev(self.m) // self._plan(ev).rows), lambda ev, rows: -(-ev(self.m) // rows)
         )
 
     def column_blocks(self) -> CeilDiv:
-        return self._part("column blocks", lambda ev: -(-ev(self.n) // self._plan(ev)[1]), lambda ev, rows: 1)
+        return self._part("column blocks", lambda ev: -(-ev(self.n) // self._plan(ev).columns), lambda ev, rows: 1)
 
     def _part(self, name: str, compute: Callable[[Evaluate], int], by_rows: Callable[[Evaluate, int], int]) -> CeilDiv:
         return CeilDiv(compute, f"gemm {name} {self.m}|{self.n}|{self.k}", by_rows)

@@ -144,14 +144,14 @@ def test_a_kernel_that_reads_past_an_operand_gives_nan() -> None:
 @pytest.mark.usefixtures("threads")
 def test_a_kernel_that_asks_for_too_little_scratch_is_named() -> None:
     s = Sheet("packed")
-    s.out("y", s.b.matmul(s.input("f32[B, 256]"), s.param("f32[300, 256]"), transpose_b=True), "sum")
+    s.out("y", s.b.matmul(s.input("f32[B, 256]"), s.param("f32[64, 256]"), transpose_b=True), "sum")
     program = kgraph.codegen.compile(s.graph)
-    arrays = s.arrays({"B": 300})
+    arrays = s.arrays({"B": 20})
     (kernel,) = program.kernels.values()  # type: ignore[attr-defined]
-    check_guarded(program, {"B": 300}, arrays)
-    kernel.scratch = 64 * 256 * 4 - 512  # a panel of 64 columns and 256 rows is packed
+    check_guarded(program, {"B": 20}, arrays)
+    kernel.scratch = 64 * 256 * 4 - 512  # the only task packs 64 columns of 256 rows
     with pytest.raises(InternalError, match=r"(?s)wrote outside its buffers.*scratch of thread"):
-        check_guarded(program, {"B": 300}, arrays)
+        check_guarded(program, {"B": 20}, arrays)
 
 
 def test_params_come_back_after_an_error() -> None:
