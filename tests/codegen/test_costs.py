@@ -188,7 +188,7 @@ def test_launches() -> None:
     found = [(one.node.attrs["name"], one.turns, one.loop is not None) for one in executable.launches()]
     assert ("rnn_matmul_add", 1, False) in found and ("rnn_matmul_add", 7, True) in found
     product = executable.launches()[0]
-    assert product.variant == "gemm 42x32" and product.tasks == 1 and product.threads == 1
+    assert product.variant == "gemm 42x20" and product.tasks == 1 and product.threads == 1
 
 
 def test_clock() -> None:

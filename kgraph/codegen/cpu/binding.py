@@ -223,8 +223,13 @@ _LIBRARY_CALL = re.compile(r'"kg_(\w+?)_f(?:32|64)"')
 def _variant(kernel: EmittedKernel, size: Callable[[DimLike], int], rows: int = 0) -> str:
     """The routines of the tile library that a kernel calls, and the block of a task of a product: `gemm 28x64`.
 
+    Of a convolution by Winograd, whose kernel has two ways: which one it takes at these sizes.
+
     rows: of a task, where the loop around decides.
     """
+    ways = [q for q in kernel.sizes if isinstance(q, CeilDiv) and re.fullmatch("winograd .* few", q.label)]
+    if ways:
+        return "winograd, few tiles" if quantity(ways[0], size) else "winograd"
     routines = dict.fromkeys(_LIBRARY_CALL.findall(kernel.source))
     cuts = [q for q in kernel.sizes if isinstance(q, CeilDiv) and q.label.startswith(("gemm rows", "gemm columns"))]
     block = "x".join(str(quantity(cut, size, rows)) for cut in cuts)

@@ -52,7 +52,8 @@ class NativeCodeError(RuntimeError):
 
 @functools.cache
 def _initialize() -> None:
-    # Strides are read from tables. LLVM would guess that they are 1, and run the scalar loop wherever they are not.
+    # Strides are read from tables. LLVM would guess that they are 1, and run the scalar loop wherever they are not. The
+    # flag is the process's, so Numba's own functions are compiled with it too.
     llvm.set_option("kgraph", "-enable-mem-access-versioning=false")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,3 +128,13 @@ def test_threads_do_not_change_a_bit() -> None:
         exe.run()
         found.append([exe.output(k).tobytes() for k in range(len(made.graph.outputs))])
     assert all(each == found[0] for each in found)
+
+
+def test_the_way_of_a_convolution_by_winograd_is_named() -> None:
+    """One kernel for both ways; the report says which one it takes at the sizes in question."""
+    s = Sheet("ways")
+    s.out("y", s.b.conv2d(s.input("f32[B, 16, 16, 64]"), s.param("f32[3, 3, 64, 64]")), "sum")
+    program = kgraph.codegen.compile(s.graph)
+    weights = {param.name: np.zeros((3, 3, 64, 64), "f4") for param in s.graph.params}
+    ways = [program.bind({"B": size}, weights).launches()[0].variant for size in (1, 64)]
+    assert ways == ["winograd, few tiles", "winograd"]
