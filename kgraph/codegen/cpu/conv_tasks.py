@@ -80,9 +80,11 @@ def _steps(extent: int) -> Iterator[int]:
 
 
 def _widths(columns: int) -> Iterator[int]:
+    """Widths of blocks; none that leaves a single column, whose sum has another order (see `tilelib`)."""
     width = COLUMNS
     while width < columns:
-        yield width
+        if columns % width != 1:
+            yield width
         width *= 2
     yield max(1, columns)
 
