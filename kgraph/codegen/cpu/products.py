@@ -21,7 +21,6 @@ from kgraph.ir.dims import DimLike, shape_volume
 from kgraph.ir.graph import Node, Value
 
 __all__ = [
-    "TASK_TERMS",
     "ConvShape",
     "Evaluate",
     "anchor",
@@ -34,7 +33,7 @@ __all__ = [
     "write_ranges",
 ]
 
-TASK_TERMS = 250_000
+LEAST_TERMS = 250_000
 """Multiply-adds of a task of a product, at least: some 3 microseconds, above the cost of handing it to a thread."""
 
 Evaluate = Callable[[DimLike], int]
@@ -211,7 +210,7 @@ def _gemm_epilogue(ctx: KernelContext, raw: Value, c: BufferRef) -> None:
 @lru_cache(maxsize=1024)
 def _product_cut(m: int, n: int, k: int) -> Cut:
     """The cut of a product: that of a convolution whose kernel is one pixel, over an image one pixel wide."""
-    return best_cut(CutSizes(1, m, 1, n, k, True), grain=TASK_TERMS)
+    return best_cut(CutSizes(1, m, 1, n, k, True), grain=LEAST_TERMS)
 
 
 class _GemmCut:
